@@ -1,0 +1,377 @@
+//! The YAML tree of the output and its one serialiser.
+//!
+//! Everything that leaves the program as YAML or JSON goes through here, so that a value arrives in the cluster exactly
+//! as it was set. A string is written plain only where a YAML 1.1 reader (kubectl and helm are such readers) and a YAML
+//! 1.2 reader both read the same string back; otherwise it is a literal block or is quoted as JSON quotes it.
+
+use crate::yaml::{Kind, Node};
+use indexmap::IndexMap;
+use serde::ser::{Serialize, Serializer};
+
+/// A value of the output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number in the notation it was written with.
+    Number(String),
+    /// A string.
+    String(String),
+    /// A list.
+    List(Vec<Value>),
+    /// A mapping in the order it is written.
+    Map(Map),
+}
+
+/// A mapping that keeps its order.
+pub type Map = IndexMap<String, Value>;
+
+impl From<&str> for Value {
+    fn from(s: &str) -> Self {
+        Self::String(s.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(s: String) -> Self {
+        Self::String(s)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(b: bool) -> Self {
+        Self::Bool(b)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(n: u64) -> Self {
+        Self::Number(n.to_string())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(n: u32) -> Self {
+        Self::Number(n.to_string())
+    }
+}
+
+impl From<u16> for Value {
+    fn from(n: u16) -> Self {
+        Self::Number(n.to_string())
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(o: Option<T>) -> Self {
+        o.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<T: Into<Value>> From<Vec<T>> for Value {
+    fn from(v: Vec<T>) -> Self {
+        Self::List(v.into_iter().map(Into::into).collect())
+    }
+}
+
+impl<K: Into<String>, V: Into<Value>, const N: usize> From<[(K, V); N]> for Value {
+    fn from(pairs: [(K, V); N]) -> Self {
+        Self::Map(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+}
+
+impl Value {
+    /// The value under a key of a mapping.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Self::Map(m) => m.get(key),
+            _ => None,
+        }
+    }
+
+    /// The value at the end of a path of keys.
+    pub fn at(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().try_fold(self, |v, k| v.get(k))
+    }
+
+    /// The text of a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; nothing for any other value.
+    pub fn items(&self) -> &[Value] {
+        match self {
+            Self::List(l) => l,
+            _ => &[],
+        }
+    }
+
+    /// A mapping to change; any other value becomes an empty one first.
+    pub fn map_mut(&mut self) -> &mut Map {
+        if !matches!(self, Self::Map(_)) {
+            *self = Self::Map(Map::new());
+        }
+        match self {
+            Self::Map(m) => m,
+            _ => unreachable!("made a mapping above"),
+        }
+    }
+
+    /// Calls `f` with each string in the value and the path that leads to it.
+    pub fn each_string<'v>(&'v self, path: &mut Vec<String>, f: &mut impl FnMut(&[String], &'v str)) {
+        match self {
+            Self::String(s) => f(path, s),
+            Self::List(items) => {
+                for (i, item) in items.iter().enumerate() {
+                    path.push(i.to_string());
+                    item.each_string(path, f);
+                    path.pop();
+                }
+            }
+            Self::Map(entries) => {
+                for (k, v) in entries {
+                    path.push(k.clone());
+                    v.each_string(path, f);
+                    path.pop();
+                }
+            }
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+        }
+    }
+
+    /// The value that a node stands for, by the core schema of YAML 1.2.
+    pub fn from_node(node: &Node) -> Self {
+        match &node.kind {
+            _ if node.is_null() => Self::Null,
+            Kind::Scalar { text, plain: true } => match text.as_str() {
+                "true" | "True" | "TRUE" => Self::Bool(true),
+                "false" | "False" | "FALSE" => Self::Bool(false),
+                t if is_json_number(t) => Self::Number(t.to_owned()),
+                t => Self::String(t.to_owned()),
+            },
+            Kind::Scalar { text, plain: false } => Self::String(text.clone()),
+            Kind::List(items) => Self::List(items.iter().map(Self::from_node).collect()),
+            Kind::Map(entries) => {
+                Self::Map(entries.iter().map(|(k, v)| (k.text.clone(), Self::from_node(v))).collect())
+            }
+        }
+    }
+
+    /// The value as one YAML document, ending in a newline, without a document marker.
+    pub fn to_yaml(&self) -> String {
+        let mut out = String::new();
+        match self {
+            Self::Map(m) if !m.is_empty() => write_map(&mut out, m, 0),
+            Self::List(l) if !l.is_empty() => write_list(&mut out, l, 0),
+            other => {
+                write_scalar(&mut out, other, 0);
+                out.push('\n');
+            }
+        }
+        out
+    }
+
+    /// The value as JSON, indented by two, ending in a newline.
+    pub fn to_json(&self) -> String {
+        // Serialising a tree of strings, numbers and mappings to memory has no way to fail.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(b) => serializer.serialize_bool(*b),
+            Self::Number(n) => match serde_json::from_str::<serde_json::Number>(n) {
+                Ok(number) => number.serialize(serializer),
+                Err(_) => serializer.serialize_str(n),
+            },
+            Self::String(s) => serializer.serialize_str(s),
+            Self::List(l) => serializer.collect_seq(l),
+            Self::Map(m) => serializer.collect_map(m),
+        }
+    }
+}
+
+/// Whether a text is a number in JSON's notation, which every YAML reader takes for the same number.
+fn is_json_number(text: &str) -> bool {
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && serde_json::from_str::<serde_json::Number>(text).is_ok()
+}
+
+const STEP: usize = 2;
+
+fn indent(out: &mut String, by: usize) {
+    out.extend(std::iter::repeat_n(' ', by));
+}
+
+fn write_map(out: &mut String, map: &Map, level: usize) {
+    for (i, (key, value)) in map.iter().enumerate() {
+        if i > 0 || !out.ends_with("- ") {
+            indent(out, level);
+        }
+        write_string(out, key, None);
+        out.push(':');
+        match value {
+            Value::Map(m) if !m.is_empty() => {
+                out.push('\n');
+                write_map(out, m, level + STEP);
+            }
+            Value::List(l) if !l.is_empty() => {
+                out.push('\n');
+                write_list(out, l, level);
+            }
+            other => {
+                out.push(' ');
+                write_scalar(out, other, level + STEP);
+                out.push('\n');
+            }
+        }
+    }
+}
+
+fn write_list(out: &mut String, list: &[Value], level: usize) {
+    for item in list {
+        indent(out, level);
+        out.push_str("- ");
+        match item {
+            Value::Map(m) if !m.is_empty() => write_map(out, m, level + STEP),
+            Value::List(l) if !l.is_empty() => {
+                // A list in a list starts on its own line, which every reader takes.
+                out.truncate(out.len() - 1);
+                out.push('\n');
+                write_list(out, l, level + STEP);
+            }
+            other => {
+                write_scalar(out, other, level + STEP);
+                out.push('\n');
+            }
+        }
+    }
+}
+
+fn write_scalar(out: &mut String, value: &Value, level: usize) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(b) => out.push_str(if *b { "true" } else { "false" }),
+        Value::Number(n) => out.push_str(n),
+        Value::String(s) => write_string(out, s, Some(level)),
+        Value::List(_) => out.push_str("[]"),
+        Value::Map(_) => out.push_str("{}"),
+    }
+}
+
+/// Writes a string in the plainest notation that every reader reads back unchanged; `block` is the indentation of a
+/// literal block, where one may stand.
+fn write_string(out: &mut String, text: &str, block: Option<usize>) {
+    if is_safe_plain(text) {
+        out.push_str(text);
+        return;
+    }
+    if let Some(level) = block
+        && is_safe_block(text)
+    {
+        let body = text.trim_end_matches('\n');
+        out.push('|');
+        match text.len() - body.len() {
+            0 => out.push('-'),
+            1 => {}
+            _ => out.push('+'),
+        }
+        for line in body.split('\n') {
+            out.push('\n');
+            if !line.is_empty() {
+                indent(out, level);
+                out.push_str(line);
+            }
+        }
+        for _ in 1..text.len() - body.len() {
+            out.push('\n');
+        }
+        return;
+    }
+    quote(out, text);
+}
+
+/// Whether a plain scalar of this text is the same string to YAML 1.1 and 1.2 readers, in any context.
+fn is_safe_plain(text: &str) -> bool {
+    let Some(first) = text.chars().next() else { return false };
+    let flag = text.strip_prefix("--").is_some_and(|t| t.starts_with(|c: char| c.is_ascii_alphabetic()));
+    if !(first.is_ascii_alphabetic() || matches!(first, '/' | '_') || flag) {
+        return false;
+    }
+    if !text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-+=@%:$()".contains(c)) || text.ends_with(':') {
+        return false;
+    }
+    // Words that a YAML 1.1 reader takes for something else than a string.
+    !matches!(
+        text.to_ascii_lowercase().as_str(),
+        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
+    )
+}
+
+/// Whether a literal block of this text is read back unchanged by every reader.
+fn is_safe_block(text: &str) -> bool {
+    let body = text.trim_end_matches('\n');
+    body.contains('\n')
+        && !body.starts_with([' ', '\n'])
+        && body.split('\n').all(|l| !l.ends_with(' ') && l.len() < 4096)
+        && body.chars().all(|c| c == '\n' || (' '..='~').contains(&c) || is_plain_unicode(c))
+}
+
+/// Unicode that YAML allows unescaped and that no reader takes for a line break or a mark.
+fn is_plain_unicode(c: char) -> bool {
+    c > '\u{a0}' && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+/// Writes a text between double quotes so that it is valid JSON and means the same as YAML 1.1 and 1.2.
+pub fn quote(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            ' '..='~' => out.push(c),
+            c if is_plain_unicode(c) => out.push(c),
+            c => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_yaml_1_1_retypes_are_quoted() {
+        for word in ["on", "yes", "y", "No", "1_000", "012", "1e3", "~", "null", "0x1f", "1:30", "2024-01-01", ".5", "=", "<<", ""] {
+            let text = Value::from(word).to_yaml();
+            assert!(text.starts_with('"'), "{word} was written as {text}");
+        }
+    }
+
+    #[test]
+    fn plain_words_stay_plain() {
+        for word in ["vllm", "--port", "meta-llama/Llama-3.2-1B-Instruct", "app.kubernetes.io/name", "v0.26.0", "/dev/shm"] {
+            assert_eq!(Value::from(word).to_yaml(), format!("{word}\n"));
+        }
+    }
+
+    #[test]
+    fn a_script_is_a_literal_block() {
+        let v = Value::from([("script", Value::from("a\n\n  b # c\n"))]);
+        assert_eq!(v.to_yaml(), "script: |\n  a\n\n    b # c\n");
+    }
+}

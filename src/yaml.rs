@@ -1,0 +1,229 @@
+//! Reads YAML into a tree whose every node knows its place.
+//!
+//! Used for scenarios, defaults, `--set` values and for the text that templates produce. Duplicate keys are errors,
+//! aliases cost what they expand to, and a scalar keeps the text and the quotes it was written with, so that a typed
+//! setting can take `1.10` or `on` exactly as it stands.
+
+use crate::error::{Diagnostic, Problem};
+use crate::source::{SourceId, Sources, Span};
+use granit_parser::{Event, Options, Parser, ScalarStyle};
+
+/// A node of a YAML document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it was written.
+    pub span: Span,
+}
+
+/// The three kinds of node.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A scalar as written; `plain` when without quotes and not a block, so that `null` and `true` mean something.
+    Scalar { text: String, plain: bool },
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in the order of the text.
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key of a mapping and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// The text of the key.
+    pub text: String,
+    /// Where it was written.
+    pub span: Span,
+}
+
+impl Node {
+    /// Whether the node is a plain `null`, `~` or nothing at all.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// What a reader would call the node's type.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            _ if self.is_null() => "nothing".into(),
+            Kind::Scalar { text, .. } => quote_short(text),
+            Kind::List(_) => "a list".into(),
+            Kind::Map(_) => "a mapping".into(),
+        }
+    }
+}
+
+/// Text in back-ticks, cut to a readable length.
+pub fn quote_short(text: &str) -> String {
+    const LONGEST: usize = 60;
+    if text.chars().count() > LONGEST {
+        format!("`{}…`", text.chars().take(LONGEST).collect::<String>().escape_debug())
+    } else if text.is_empty() {
+        "an empty text".into()
+    } else {
+        format!("`{}`", text.escape_debug())
+    }
+}
+
+/// Most nodes that one document may expand to.
+const MOST_NODES: usize = 200_000;
+/// Deepest nesting of one document.
+const DEEPEST: usize = 100;
+
+/// Parses the single document of a source; an empty source is an empty mapping.
+///
+/// # Errors
+/// Text that is not YAML, more than one document, a duplicate key, a key that is not a scalar, a tag other than the
+/// core ones, an alias bomb.
+pub fn parse(sources: &Sources, id: SourceId) -> Result<Node, Diagnostic> {
+    let text = sources.get(id).text.as_str();
+    parse_str(text, id)
+}
+
+fn parse_str(text: &str, id: SourceId) -> Result<Node, Diagnostic> {
+    let mut options = Options::default();
+    options.emit_comments = false;
+    options.disallow_directives = true;
+    let mut builder = Builder { id, text, parser: Parser::new_from_str_with_options(text, options), anchors: Vec::new(), nodes: 0 };
+    builder.document()
+}
+
+struct Builder<'t> {
+    id: SourceId,
+    text: &'t str,
+    parser: Parser<'t, granit_parser::StrInput<'t>>,
+    anchors: Vec<(usize, Node)>,
+    nodes: usize,
+}
+
+impl<'t> Builder<'t> {
+    fn fail(&self, span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(Problem::Yaml { message: message.into() }, span)
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Span), Diagnostic> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => {
+                let range = span.byte_range().unwrap_or(0..0);
+                Ok((event, Span::new(self.id, range.start, range.end)))
+            }
+            Some(Err(e)) => {
+                let at = e.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
+                Err(self.fail(Span::new(self.id, at, at), format!("not valid YAML: {}", e.info())))
+            }
+            None => Ok((Event::StreamEnd, Span::new(self.id, self.text.len(), self.text.len()))),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, Diagnostic> {
+        let empty = Node { kind: Kind::Map(Vec::new()), span: Span::new(self.id, 0, 0) };
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(empty),
+                (Event::StreamStart | Event::DocumentStart(..), _) => {}
+                (event, span) => {
+                    let root = self.node(event, span, 0)?;
+                    loop {
+                        match self.next()? {
+                            (Event::StreamEnd, _) => break,
+                            (Event::DocumentStart(..), span) => {
+                                return Err(self.fail(span, "a second YAML document; one is expected"));
+                            }
+                            _ => {}
+                        }
+                    }
+                    return Ok(if root.is_null() { empty } else { root });
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+        self.nodes += 1;
+        if self.nodes > MOST_NODES || depth > DEEPEST {
+            return Err(self.fail(span, format!("more than {MOST_NODES} nodes or {DEEPEST} levels")));
+        }
+        if let Some(tag) = event.tag()
+            && tag.is_custom()
+        {
+            return Err(self.fail(span, format!("tag `{}` has no meaning here", tag.original())));
+        }
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|t| t.is_yaml_core_schema_tag("str"));
+                let node = Node { kind: Kind::Scalar { text: text.into_owned(), plain }, span };
+                Ok(self.remember(anchor, node))
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                let mut items = Vec::new();
+                let mut whole = span;
+                loop {
+                    let (event, span) = self.next()?;
+                    if matches!(event, Event::SequenceEnd) {
+                        whole.end = span.end.max(whole.end);
+                        break;
+                    }
+                    items.push(self.node(event, span, depth + 1)?);
+                }
+                Ok(self.remember(anchor, Node { kind: Kind::List(items), span: whole }))
+            }
+            Event::MappingStart(_, anchor, _) => self.mapping(anchor, span, depth),
+            Event::Alias(id) => {
+                let Some((_, node)) = self.anchors.iter().rev().find(|(a, _)| *a == id) else {
+                    return Err(self.fail(span, "alias of an anchor that is not complete here"));
+                };
+                let node = node.clone();
+                self.nodes += count(&node);
+                if self.nodes > MOST_NODES {
+                    return Err(self.fail(span, format!("aliases expand to more than {MOST_NODES} nodes")));
+                }
+                Ok(Node { span, ..node })
+            }
+            other => Err(self.fail(span, format!("unexpected YAML event {other:?}"))),
+        }
+    }
+
+    fn mapping(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut seen = std::collections::HashMap::<String, usize>::new();
+        let mut whole = span;
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                whole.end = span.end.max(whole.end);
+                break;
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let Kind::Scalar { text, plain } = key.kind else {
+                return Err(self.fail(key.span, "a key must be a scalar"));
+            };
+            if plain && text == "<<" {
+                return Err(self.fail(key.span, "merge keys (`<<`) are not supported; write the values out"));
+            }
+            if let Some(first) = seen.insert(text.clone(), key.span.start) {
+                let first_line = self.text[..first].matches('\n').count() + 1;
+                return Err(Diagnostic::error(Problem::DuplicateKey { key: text, first_line }, key.span));
+            }
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            entries.push((Key { text, span: key.span }, value));
+        }
+        Ok(self.remember(anchor, Node { kind: Kind::Map(entries), span: whole }))
+    }
+
+    fn remember(&mut self, anchor: usize, node: Node) -> Node {
+        if anchor != 0 {
+            self.anchors.push((anchor, node.clone()));
+        }
+        node
+    }
+}
+
+fn count(node: &Node) -> usize {
+    1 + match &node.kind {
+        Kind::Scalar { .. } => 0,
+        Kind::List(items) => items.iter().map(count).sum(),
+        Kind::Map(entries) => entries.iter().map(|(_, n)| 1 + count(n)).sum(),
+    }
+}
