@@ -243,9 +243,20 @@ impl Window {
             to = floor(start + Self::WIDTH);
         }
         let end = end.clamp(start, to);
-        let clean: String = text[from..to].replace(|c: char| c.is_control() && c != '\t', " ");
+        let clean = mask_tokens(&text[from..to].replace(|c: char| c.is_ascii_control() && c != '\t', " "));
         Self { text: clean, first_line, start: start - from, end: end - from }
     }
+}
+
+/// Hides what is assigned to a name that ends in `TOKEN`; the length stays, so that places stay right.
+fn mask_tokens(line: &str) -> String {
+    let mut out = line.to_owned();
+    for (i, _) in line.match_indices("TOKEN=") {
+        let start = i + "TOKEN=".len();
+        let end = line[start..].find(char::is_whitespace).map_or(line.len(), |e| start + e);
+        out.replace_range(start..end, &"*".repeat(end - start));
+    }
+    out
 }
 
 /// All errors of a phase; never empty where it is returned as an error.

@@ -10,6 +10,8 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// Whether it is a file (or standard input), so that a bundle names it as an input.
+    pub is_file: bool,
 }
 
 /// Names one [`Source`] of a [`Sources`].
@@ -53,8 +55,22 @@ impl Sources {
     /// Adds a text and returns the id that spans into it carry.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let id = SourceId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        self.all.push(Source { name: name.into(), text: text.into() });
+        self.all.push(Source { name: name.into(), text: text.into(), is_file: false });
         id
+    }
+
+    /// Adds the text of a file.
+    pub fn add_file(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
+        let id = self.add(name, text);
+        if let Some(source) = self.all.last_mut() {
+            source.is_file = true;
+        }
+        id
+    }
+
+    /// All texts, in the order they were read.
+    pub fn all(&self) -> impl Iterator<Item = &Source> {
+        self.all.iter()
     }
 
     /// The text behind an id.

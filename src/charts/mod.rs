@@ -1,0 +1,3 @@
+//! Versions that the tool vouches for.
+
+pub mod catalogue;

@@ -1,0 +1,75 @@
+//! The commands: each wires flags to the library and prints; none decides anything.
+
+pub mod cli;
+pub mod input;
+mod list;
+mod render;
+mod table;
+mod variables;
+
+use crate::error::{Diagnostic, Errors};
+use crate::source::Sources;
+use clap::Parser;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// The input is wrong and nothing was written.
+const BAD_INPUT: u8 = 2;
+/// The input is right and something of ours is wrong.
+const OURS: u8 = 1;
+
+/// Runs the command line and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let mut sources = Sources::default();
+    let result = match cli.command {
+        cli::Command::Render(args) => render::run(&args, &mut sources),
+        cli::Command::List(args) => list::run(&args, &mut sources),
+        cli::Command::Variables(args) => variables::run(&args, &mut sources),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(errors) => {
+            report(&errors.0, &sources);
+            ExitCode::from(if errors.is_ours() { OURS } else { BAD_INPUT })
+        }
+    }
+}
+
+fn color() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+/// Prints errors with their snippets.
+fn report(errors: &[Diagnostic], sources: &Sources) {
+    let color = color();
+    let mut text = String::new();
+    for d in errors {
+        text.push_str(&d.render(sources, color));
+        text.push_str("\n\n");
+    }
+    // Standard error may be closed; there is nobody left to tell.
+    let _ = io::stderr().write_all(text.trim_end().as_bytes()).and_then(|()| io::stderr().write_all(b"\n"));
+}
+
+/// Prints notes, one line each.
+fn tell(notes: &[Diagnostic], sources: &Sources) {
+    let mut text = String::new();
+    for d in notes {
+        let place = d.span.map_or(String::new(), |s| format!(" ({})", sources.locate(s)));
+        text.push_str(&format!("note: {}{place}\n", d.problem));
+    }
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints the result; a reader that stops reading is no error.
+fn print(text: &str) -> Result<(), Errors> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            let problem = crate::error::Problem::Unwritable { path: "standard output".into(), reason: e.to_string() };
+            Err(Diagnostic::error(problem, None).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,492 @@
+//! The plan: which stacks a bundle holds, what they are called, what their containers run.
+//!
+//! Everything that a template prints is decided here, so that templates hold text and no decisions.
+
+pub mod names;
+pub mod script;
+
+use crate::charts::catalogue;
+use crate::error::{Diagnostic, Errors, Problem};
+use crate::settings::resolve::Resolved;
+use crate::settings::sections::{Image, reference_text};
+use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope};
+use crate::settings::types::{Method, Model, Platform};
+use crate::tree::{Map, Value};
+use std::collections::HashMap;
+
+/// Everything that the bundle holds, before it is text.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One stack a model and method.
+    pub stacks: Vec<Stack>,
+    /// Models to download, each once.
+    pub downloads: Vec<Download>,
+    /// Image that downloads models.
+    pub download_image: String,
+    /// Image of the data-access Pod.
+    pub benchmark_image: String,
+    /// Whether the load generator lives in another namespace than the stacks.
+    pub harness_apart: bool,
+    /// Whether the model volume can be mounted beside the results.
+    pub route_domain: Option<String>,
+    /// What the user should know.
+    pub notes: Vec<Diagnostic>,
+}
+
+/// One model by one method.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    /// The model.
+    pub model: Model,
+    /// The method.
+    pub method: Method,
+    /// Short name of the model, unique in the bundle.
+    pub label: String,
+    /// Name of the objects of the stack.
+    pub name: String,
+    /// Image of the server.
+    pub image: String,
+    /// `command` of the server's container.
+    pub command: Vec<String>,
+    /// `args` of the server's container.
+    pub args: Vec<String>,
+    /// Environment of the server's container, in order, as Kubernetes writes it.
+    pub env: Vec<Value>,
+    /// Folder of the model in the volume.
+    pub model_dir: String,
+    /// Host name of the stack's HTTPRoute.
+    pub hostname: Option<String>,
+}
+
+/// A model to download.
+#[derive(Debug, Clone)]
+pub struct Download {
+    /// The model.
+    pub model: String,
+    /// Name of the Job.
+    pub name: String,
+    /// Short name of the model.
+    pub label: String,
+    /// Folder in the volume.
+    pub dir: String,
+}
+
+/// Folder of the models in the volume; the server works in it, so that a model's name is the path of its files.
+const MODELS_DIR: &str = "models";
+
+/// References of one stack.
+struct StackScope<'a> {
+    flat: &'a Map,
+    model: [(&'static str, String); 3],
+    preprocess: String,
+}
+
+impl Scope for StackScope<'_> {
+    fn resolve(&self, path: &str) -> Option<Referent> {
+        if let Some((_, text)) = self.model.iter().find(|(n, _)| *n == path) {
+            return Some(Referent::Data(text.clone()));
+        }
+        if path == "standalone.preprocess" {
+            return Some(Referent::Script(self.preprocess.clone()));
+        }
+        self.flat.get(path).map(|v| Referent::Data(reference_text(v)))
+    }
+    fn paths(&self) -> Vec<String> {
+        self.flat.keys().cloned().chain(MODEL_NAMES.iter().map(|(n, _)| (*n).to_owned())).collect()
+    }
+}
+
+/// Plans a bundle.
+///
+/// # Errors
+/// Methods that this version does not render, images without a version, references without a value, arguments that
+/// contradict the settings.
+pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
+    let s = &resolved.settings;
+    let mut p = Planner { resolved, flat: resolved.flat(), errors: Errors::default(), notes: Vec::new() };
+    if s.methods.0.contains(&Method::Modelservice) {
+        let what = "the method `modelservice` is not rendered by this version".to_owned();
+        let d = Diagnostic::error(Problem::Unsupported { what }, resolved.span("methods"));
+        return Err(d.with_hint("`--methods standalone` renders the other method").into());
+    }
+    p.use_words();
+    p.report_unused();
+    let download_image = p.image(&s.storage.model.download_image, "storage.model.downloadImage");
+    let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
+    let image = p.image(&s.standalone.image, "standalone.image");
+    let mut stacks = Vec::new();
+    let mut downloads: Vec<Download> = Vec::new();
+    for model in &s.models.0 {
+        let dir = format!("{}/{MODELS_DIR}/{}", s.storage.model.mount_path.0.trim_end_matches('/'), model.name);
+        if !downloads.iter().any(|d| d.model == model.name) {
+            let label = names::label(&model.name);
+            downloads.push(Download { model: model.name.clone(), name: format!("download-{label}"), label, dir: format!("{MODELS_DIR}/{}", model.name) });
+        }
+        stacks.extend(p.stack(model, &image, dir));
+    }
+    let route_domain = s.cluster.url.as_ref().and_then(|u| names::apps_domain(&u.0));
+    p.hostnames(&mut stacks, route_domain.as_deref());
+    p.errors.into_result()?;
+    Ok(Plan {
+        stacks,
+        downloads,
+        download_image,
+        benchmark_image,
+        harness_apart: s.harness.namespace.as_ref() != Some(&s.namespace),
+        route_domain,
+        notes: p.notes,
+    })
+}
+
+struct Planner<'a> {
+    resolved: &'a Resolved,
+    flat: Map,
+    errors: Errors,
+    notes: Vec<Diagnostic>,
+}
+
+impl Planner<'_> {
+    /// Whether a setting is used by what is rendered, and if not, why.
+    fn unused_because(&self, path: &str, used_by: crate::settings::Use) -> Option<&'static str> {
+        use crate::settings::Use;
+        let s = &self.resolved.settings;
+        match used_by {
+            Use::All | Use::Standalone | Use::Env => None,
+            Use::Modelservice => Some("it belongs to the method `modelservice`"),
+            Use::HttpRoute if s.standalone.http_route.enabled.0 => None,
+            Use::HttpRoute => Some("`standalone.httpRoute.enabled` is off"),
+            Use::OpenShift if s.platform == Platform::OpenShift => None,
+            Use::OpenShift => Some("the platform is not `openshift`"),
+            Use::Scripts => Some("it belongs to the standup script, which this version does not render"),
+            Use::Run => Some("it belongs to runs of a load generator, which this version does not render"),
+            Use::Image => {
+                let used = ["storage.model.downloadImage.", "images.benchmark.", "standalone.image."];
+                (!used.iter().any(|u| path.starts_with(u))).then_some("it belongs to the method `modelservice`")
+            }
+        }
+    }
+
+    /// Reports what the scenario sets and nothing here uses.
+    fn report_unused(&mut self) {
+        for field in crate::settings::fields() {
+            if !self.resolved.is_set(&field.path) {
+                continue;
+            }
+            if let Some(why) = self.unused_because(&field.path, field.used_by) {
+                let setting = self.resolved.origins.get(&field.path).and_then(|o| o.variable).unwrap_or(&field.path);
+                let problem = Problem::Unused { setting: setting.to_owned(), used_by: why.to_owned() };
+                self.notes.push(Diagnostic::note(problem, self.resolved.span(&field.path)));
+            }
+        }
+    }
+
+    /// Reports words such as `auto` that something else stands for.
+    fn use_words(&mut self) {
+        for (path, word, meaning) in &self.resolved.words {
+            let Some(index) = crate::settings::field_index(path) else { continue };
+            let field = &crate::settings::fields()[index];
+            // Images say which version they use themselves.
+            if meaning.is_empty() || field.used_by == crate::settings::Use::Image || self.unused_because(path, field.used_by).is_some() {
+                continue;
+            }
+            let problem = Problem::Fallback { setting: path.clone(), word: word.clone(), used: (*meaning).to_owned() };
+            self.notes.push(Diagnostic::note(problem, None));
+        }
+    }
+
+    /// The reference of an image, pinned.
+    fn image(&mut self, image: &Image, path: &str) -> String {
+        let parts = [Some(&image.registry.0), image.repository.as_ref().map(|r| &r.0), Some(&image.name.0)];
+        let name = parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("/");
+        let tag_path = format!("{path}.tag");
+        let floating = match &image.tag {
+            Some(tag) => match tag.0.split_once('@') {
+                // The digest says which image it is; a tag that floats beside it says nothing.
+                Some((t, digest)) if t.is_empty() || catalogue::is_floating(t) => return format!("{name}@{digest}"),
+                Some(_) => return format!("{name}:{tag}"),
+                None if !catalogue::is_floating(&tag.0) => return format!("{name}:{tag}"),
+                None => tag.0.clone(),
+            },
+            None => self
+                .resolved
+                .words
+                .iter()
+                .find(|(p, ..)| *p == tag_path)
+                .map_or_else(|| "auto".to_owned(), |(_, word, _)| word.clone()),
+        };
+        let pinned = catalogue::image_tag(&name).filter(|_| matches!(floating.as_str(), "auto" | "latest"));
+        match pinned {
+            Some(tag) => {
+                let problem = Problem::Fallback { setting: tag_path, word: floating, used: format!("the version catalogue has `{name}:{tag}`") };
+                self.notes.push(Diagnostic::note(problem, None));
+                format!("{name}:{tag}")
+            }
+            None => {
+                let problem = Problem::FloatingVersion { what: format!("image `{name}`"), found: floating };
+                let d = Diagnostic::error(problem, self.resolved.span(&tag_path));
+                self.errors.push(d.with_hint(format!("set `{tag_path}` to a version")));
+                String::new()
+            }
+        }
+    }
+
+    fn stack(&mut self, model: &Model, image: &str, model_dir: String) -> Option<Stack> {
+        let s = &self.resolved.settings;
+        let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
+        let flat = std::mem::take(&mut self.flat);
+        let mut scope = StackScope {
+            flat: &flat,
+            model: [
+                ("model.name", model.name.clone()),
+                ("model.id", model.served_name().to_lowercase()),
+                ("model.label", label.clone()),
+            ],
+            preprocess: String::new(),
+        };
+        let span = |path: &str| self.resolved.span(path);
+        let result = (|| {
+            let fail = |problem: Problem, path: &str| Diagnostic::error(problem, span(path));
+            if !s.standalone.preprocess.does_nothing() {
+                let text = s.standalone.preprocess.0.expand(&scope).map_err(|p| fail(p, "standalone.preprocess"))?;
+                scope.preprocess = text;
+            } else {
+                scope.preprocess = "true".into();
+            }
+            let env = self.server_env(model, &scope).map_err(|p| fail(p, "vllm.env"))?;
+            let (command, args) = self.server_command(model, image, &scope, &env)?;
+            Ok((env, command, args))
+        })();
+        drop(scope);
+        self.flat = flat;
+        match result {
+            Ok((env, command, args)) => Some(Stack {
+                model: model.clone(),
+                method: Method::Standalone,
+                name: format!("vllm-{label}"),
+                label,
+                image: image.to_owned(),
+                command,
+                args,
+                env,
+                model_dir,
+                hostname: None,
+            }),
+            Err(d) => {
+                if !self.errors.0.contains(&d) {
+                    self.errors.push(d);
+                }
+                None
+            }
+        }
+    }
+
+    /// The environment of the server: what the tool sets, with what the scenario sets in its place and after it.
+    fn server_env(&self, model: &Model, scope: &dyn Scope) -> Result<Vec<Value>, Problem> {
+        let s = &self.resolved.settings;
+        let mut env: Vec<(String, Value)> = Vec::new();
+        let mut set = |name: &str, key: &'static str, value: Value| {
+            let entry = Value::from([("name", Value::from(name)), (key, value)]);
+            match env.iter_mut().find(|(n, _)| n == name) {
+                Some((_, e)) => *e = entry,
+                None => env.push((name.to_owned(), entry)),
+            }
+        };
+        let secret = |name: &str, key: &str| {
+            let reference = [("name", Value::from(name)), ("key", Value::from(key)), ("optional", Value::Bool(true))];
+            Value::from([("secretKeyRef", Value::from(reference))])
+        };
+        let v = &s.vllm;
+        set("LLMDBENCH_VLLM_STANDALONE_MODEL", "value", model.name.as_str().into());
+        set("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", "value", v.load_format.word().into());
+        set("LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG", "value", v.model_loader_extra_config.0.as_str().into());
+        let count = s.accelerator.count.map_or(0, |c| c.0);
+        set("LLMDBENCH_VLLM_COMMON_ACCELERATOR_NR", "value", count.to_string().into());
+        set("VLLM_LOGGING_LEVEL", "value", v.logging_level.word().into());
+        set("HF_HOME", "value", s.storage.model.mount_path.0.as_str().into());
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+            set(name, "valueFrom", secret(&s.hugging_face.secret_name.0, &s.hugging_face.secret_key.0));
+        }
+        // A setting that the arguments leave out still reaches the pod where the scenario sets it.
+        let referred = s.standalone.args.references();
+        for (path, name) in EXPORTED {
+            if self.resolved.is_set(path) && !referred.contains(path) {
+                let text = self.flat_text(path, scope);
+                set(name, "value", text.into());
+            }
+        }
+        for var in &v.env.0 {
+            match &var.source {
+                EnvSource::Value(template) => set(&var.name, "value", template.expand(scope)?.into()),
+                EnvSource::From(from) => set(&var.name, "valueFrom", from.clone()),
+            }
+        }
+        Ok(env.into_iter().map(|(_, e)| e).collect())
+    }
+
+    fn flat_text(&self, path: &str, scope: &dyn Scope) -> String {
+        scope.resolve(path).map_or(String::new(), |r| r.text().to_owned())
+    }
+
+    /// `command` and `args` of the server's container.
+    fn server_command(
+        &self,
+        model: &Model,
+        image: &str,
+        scope: &StackScope<'_>,
+        env: &[Value],
+    ) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
+        const PATH: &str = "standalone.args";
+        let s = &self.resolved.settings;
+        let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(PATH));
+        let known: HashMap<String, Option<String>> = env
+            .iter()
+            .filter_map(|e| Some((e.get("name")?.as_str()?.to_owned(), e.get("value").and_then(Value::as_str).map(str::to_owned))))
+            .collect();
+        let shell = |script: String| (vec!["/bin/bash".to_owned(), "-c".to_owned()], vec![script]);
+        match &s.standalone.args {
+            Command::Words(templates) => {
+                let words = templates.iter().map(|t| t.expand(scope)).collect::<Result<Vec<_>, _>>().map_err(fail)?;
+                let own = self.resolved.is_set(PATH);
+                let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
+                let mut line = Vec::new();
+                if words.first().is_none_or(|w| w.starts_with('-')) {
+                    line.extend(["vllm".to_owned(), "serve".to_owned(), model.name.clone()]);
+                    line.extend(words.iter().map(|w| if own { w.clone() } else { catalogue::vllm_option(w, tag).to_owned() }));
+                    if let (Some(alias), false) = (&model.alias, words.iter().any(|w| w == SERVED_NAME || w.starts_with("--served-model-name="))) {
+                        line.extend([SERVED_NAME.to_owned(), alias.clone()]);
+                    }
+                } else {
+                    line = words;
+                }
+                self.check_server(model, &line.iter().cloned().map(Some).collect::<Vec<_>>())?;
+                if s.standalone.preprocess.does_nothing() {
+                    let args = line.split_off(1);
+                    return Ok((line, args));
+                }
+                let mut text = format!("set -e\n{}\nexec", scope.preprocess.trim());
+                for word in &line {
+                    text.push_str(if word.starts_with("--") { " \\\n  " } else { " " });
+                    text.push_str(&script::quote_with_variables(word, &known));
+                }
+                Ok(shell(text))
+            }
+            Command::Script(template) => {
+                let lowered = script::lower(template, scope, &known).map_err(fail)?;
+                if lowered.script.is_empty() {
+                    return Err(fail(Problem::EmptyValue { setting: PATH.into() }));
+                }
+                self.check_server(model, &lowered.server)?;
+                // The default, but for the preprocess script, is never dropped in silence.
+                let unused = !s.standalone.preprocess.does_nothing() && !template.references().any(|r| r == "standalone.preprocess");
+                let script = if unused { format!("{}\n{}", scope.preprocess.trim(), lowered.script) } else { lowered.script };
+                match lowered.words.filter(|_| !unused) {
+                    Some(mut words) => {
+                        let args = words.split_off(1);
+                        Ok((words, args))
+                    }
+                    None => Ok(shell(script)),
+                }
+            }
+        }
+    }
+
+    /// Checks the words of the server's command against the settings that probes, Service and clients go by.
+    fn check_server(&self, model: &Model, words: &[Option<String>]) -> Result<(), Diagnostic> {
+        const PATH: &str = "standalone.args";
+        let port = self.resolved.settings.vllm.port;
+        let conflict = |message: String| {
+            Diagnostic::error(Problem::Conflict { message }, self.resolved.span(PATH))
+        };
+        if let Some(Some(given)) = option_value(words, "--port")
+            && !given.starts_with("$(")
+            && given != port.to_string()
+        {
+            return Err(conflict(format!("the arguments say `--port {given}`, and `vllm.port` is {port}"))
+                .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
+        }
+        if let (Some(alias), false) = (&model.alias, words.is_empty()) {
+            match option_value(words, SERVED_NAME) {
+                None => {
+                    return Err(conflict(format!("the arguments do not serve `{}` as `{alias}`", model.name))
+                        .with_hint(format!("add `{SERVED_NAME} {alias}`, or leave the name after `:` out")));
+                }
+                Some(Some(given)) if given != *alias && !given.starts_with("$(") => {
+                    return Err(conflict(format!("the arguments serve `{given}`, and the model's served name is `{alias}`")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Host names of HTTP routes: given, or made from the cluster's domain; one each.
+    fn hostnames(&mut self, stacks: &mut [Stack], domain: Option<&str>) {
+        let s = &self.resolved.settings;
+        let route = &s.standalone.http_route;
+        if !route.enabled.0 {
+            return;
+        }
+        let several = stacks.len() > 1;
+        for stack in stacks.iter_mut() {
+            let label = names::fit(&format!("{}-{}", stack.label, s.namespace), 63);
+            stack.hostname = match (&route.hostname, domain) {
+                (Some(h), _) => Some(match h.0.strip_prefix("*.") {
+                    Some(domain) => format!("{label}.{domain}"),
+                    None => h.0.clone(),
+                }),
+                (None, Some(domain)) => Some(format!("{label}.{domain}")),
+                (None, None) => None,
+            };
+        }
+        let distinct: std::collections::HashSet<_> = stacks.iter().map(|s| s.hostname.clone()).collect();
+        if several && distinct.len() < stacks.len() {
+            let message = "the HTTP routes of several models would answer for one host".to_owned();
+            let d = Diagnostic::error(Problem::Conflict { message }, self.resolved.span("standalone.httpRoute.hostname"));
+            self.errors.push(d.with_hint("set `standalone.httpRoute.hostname` to a domain with `*.` before it, or `cluster.url`"));
+        }
+        if !several && distinct.contains(&None) {
+            let problem = Problem::Fallback {
+                setting: "standalone.httpRoute.hostname".into(),
+                word: "not set".into(),
+                used: "the route answers for every host of its Gateway".into(),
+            };
+            self.notes.push(Diagnostic::note(problem, None));
+        }
+    }
+}
+
+const SERVED_NAME: &str = "--served-model-name";
+
+/// Settings of the server that reach the pod by name where its arguments leave them out.
+const EXPORTED: &[(&str, &str)] = &[
+    ("vllm.maxModelLen", "VLLM_MAX_MODEL_LEN"),
+    ("vllm.blockSize", "VLLM_BLOCK_SIZE"),
+    ("vllm.maxNumBatchedTokens", "VLLM_MAX_NUM_BATCHED_TOKENS"),
+    ("vllm.gpuMemoryUtilization", "VLLM_ACCELERATOR_MEM_UTIL"),
+    ("parallelism.tensor", "VLLM_TENSOR_PARALLELISM"),
+];
+
+/// The word after an option, or after its `=`; `None` inside where only a shell can tell.
+fn option_value(words: &[Option<String>], option: &str) -> Option<Option<String>> {
+    let with_equals = format!("{option}=");
+    words.iter().enumerate().find_map(|(i, w)| {
+        let w = w.as_ref()?;
+        if w == option {
+            return Some(words.get(i + 1).cloned().flatten());
+        }
+        w.strip_prefix(&with_equals).map(|v| Some(v.to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_found_in_both_notations() {
+        let words = |l: &[&str]| l.iter().map(|w| Some((*w).to_owned())).collect::<Vec<_>>();
+        assert_eq!(option_value(&words(&["vllm", "--port", "1"]), "--port"), Some(Some("1".into())));
+        assert_eq!(option_value(&words(&["vllm", "--port=2"]), "--port"), Some(Some("2".into())));
+        assert_eq!(option_value(&words(&["vllm"]), "--port"), None);
+    }
+}

@@ -1,0 +1,297 @@
+//! The objects of a bundle, in the order they are applied.
+//!
+//! One function lists the phases; the numbers are those of the original's standup.
+
+use super::engine::{self, to_template};
+use super::{Half, Object, Removal};
+use crate::error::{Diagnostic, Errors};
+use crate::plan::{Plan, Stack, names};
+use crate::settings::resolve::Resolved;
+use crate::settings::types::Platform;
+use crate::tree::{Map, Value};
+use minijinja::value::Value as JinjaValue;
+
+const KEEP_DATA: &str = "it holds data";
+const KEEP_NAMESPACE: &str = "it may hold what this bundle did not make";
+const KEEP_CLUSTER: &str = "it belongs to the whole cluster";
+
+/// Namespaces that every cluster has.
+const BUILT_IN: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// Renders all objects.
+///
+/// # Errors
+/// Defects of templates.
+pub fn objects(resolved: &Resolved, plan: &Plan) -> Result<Vec<Object>, Errors> {
+    let mut r = Renderer { resolved, settings: engine::nested(&resolved.flat()), objects: Vec::new(), errors: Errors::default() };
+    r.monitoring();
+    r.model_namespace(plan);
+    r.harness_namespace(plan);
+    for stack in &plan.stacks {
+        r.standalone(stack);
+    }
+    r.errors.into_result()?;
+    // Stable: inside a half and a step the order above stays.
+    r.objects.sort_by_key(|o| (o.half, o.step));
+    Ok(r.objects)
+}
+
+struct Renderer<'a> {
+    resolved: &'a Resolved,
+    settings: Value,
+    objects: Vec<Object>,
+    errors: Errors,
+}
+
+/// Who an object is: the values of its labels.
+struct Identity<'a> {
+    component: &'a str,
+    /// The stack it belongs to; none for what the stacks share.
+    instance: Option<&'a str>,
+}
+
+const fn shared(component: &str) -> Identity<'_> {
+    Identity { component, instance: None }
+}
+
+impl Renderer<'_> {
+    fn context(&self, extra: Value) -> JinjaValue {
+        let mut context = Map::new();
+        context.insert("s".into(), self.settings.clone());
+        if let Value::Map(extra) = extra {
+            context.extend(extra);
+        }
+        to_template(&Value::Map(context))
+    }
+
+    /// Adds one object made from a template.
+    fn add(&mut self, template: &str, step: u8, half: Half, removal: Removal, identity: &Identity<'_>, extra: Value) {
+        let labels = self.labels(identity);
+        let mut extra = extra;
+        extra.map_mut().insert("labels".into(), Value::Map(labels.clone()));
+        match engine::object(template, &self.context(extra)) {
+            Ok(mut value) => {
+                let metadata = value.map_mut().entry("metadata".into()).or_insert(Value::Null).map_mut();
+                let own = match metadata.shift_remove("labels") {
+                    Some(Value::Map(own)) => own,
+                    _ => Map::new(),
+                };
+                let mut all = labels;
+                all.extend(own);
+                if !matches!(removal, Removal::Never(_)) {
+                    metadata.insert("labels".into(), Value::Map(all));
+                }
+                self.objects.push(Object { step, half, removal, value: ordered(value) });
+            }
+            Err(d) => self.errors.push(d),
+        }
+    }
+
+    /// Labels that say whose an object is; none of them changes when a value does.
+    fn labels(&self, identity: &Identity<'_>) -> Map {
+        let release = self.resolved.settings.release.0.as_str();
+        let pairs = [
+            ("app.kubernetes.io/managed-by", "llmdbench"),
+            ("app.kubernetes.io/part-of", release),
+            ("app.kubernetes.io/instance", identity.instance.unwrap_or(release)),
+            ("app.kubernetes.io/component", identity.component),
+        ];
+        pairs.into_iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect()
+    }
+
+    /// Step 03: monitoring of user workloads, a switch of the whole cluster.
+    fn monitoring(&mut self) {
+        let s = &self.resolved.settings;
+        if s.platform == Platform::OpenShift && s.openshift.user_workload_monitoring.0 {
+            let never = Removal::Never(KEEP_CLUSTER);
+            self.add("openshift/user-workload-monitoring.yaml.j2", 3, Half::Admin, never, &shared("monitoring"), Value::Null);
+        }
+    }
+
+    fn namespace(&mut self, name: &str, step: u8) {
+        if !BUILT_IN.contains(&name) {
+            let deep = Removal::Deep(KEEP_NAMESPACE);
+            self.add("common/namespace.yaml.j2", step, Half::Admin, deep, &shared("namespace"), Value::from([("name", name)]));
+        }
+    }
+
+    /// Step 04: the namespace of the stacks, rights, volume, preprocess scripts and downloads.
+    fn model_namespace(&mut self, plan: &Plan) {
+        let s = self.resolved.settings.clone();
+        let release = s.release.0.as_str();
+        self.namespace(&s.namespace.0, 4);
+        if s.service_account.0 != "default" && Some(&s.service_account) != s.harness.service_account.as_ref() {
+            let extra = Value::from([("name", s.service_account.0.as_str()), ("namespace", s.namespace.0.as_str())]);
+            self.add("common/service-account.yaml.j2", 4, Half::Namespace, Removal::Always, &shared("model-server"), extra);
+        }
+        if s.platform == Platform::OpenShift {
+            let extra = |account: &str| {
+                Value::from([
+                    ("name", Value::from(format!("{release}-scc"))),
+                    ("namespace", Value::from(s.namespace.0.as_str())),
+                    ("account", Value::from(account)),
+                ])
+            };
+            let account = s.service_account.0.as_str();
+            let server = shared("model-server");
+            self.add("openshift/scc-role.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
+            self.add("openshift/scc-role-binding.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
+        }
+        let claim = Value::from([
+            ("name", s.storage.model.claim_name.0.as_str()),
+            ("namespace", s.namespace.0.as_str()),
+            ("size", s.storage.model.size.0.as_str()),
+        ]);
+        self.add("common/claim.yaml.j2", 4, Half::Namespace, Removal::Deep(KEEP_DATA), &shared("model-storage"), claim);
+        match preprocess_files() {
+            Ok(files) => {
+                let extra = Value::from([("name", Value::from(preprocess_name(release))), ("files", files)]);
+                self.add("standalone/preprocess.yaml.j2", 4, Half::Namespace, Removal::Always, &shared("model-server"), extra);
+            }
+            Err(d) => self.errors.push(d),
+        }
+        let script = match engine::file("standalone/download.py") {
+            Ok(text) => text,
+            Err(d) => return self.errors.push(d),
+        };
+        for download in &plan.downloads {
+            let extra = Value::from([
+                ("name", Value::from(download.name.as_str())),
+                ("model", Value::from(download.model.as_str())),
+                ("dir", Value::from(download.dir.as_str())),
+                ("image", Value::from(plan.download_image.as_str())),
+                ("script", Value::from(script)),
+            ]);
+            let identity = Identity { component: "model-download", instance: Some(&download.label) };
+            self.add("standalone/download-job.yaml.j2", 4, Half::Namespace, Removal::Always, &identity, extra);
+        }
+    }
+
+    /// Step 05: the namespace of the load generator, its rights, its results and the way to them.
+    fn harness_namespace(&mut self, plan: &Plan) {
+        let s = self.resolved.settings.clone();
+        let release = s.release.0.as_str();
+        let harness = s.harness.name.word();
+        let namespace = s.harness.namespace.clone().unwrap_or_else(|| s.namespace.clone()).0;
+        let account = s.harness.service_account.clone().map(|a| a.0).unwrap_or_default();
+        let who = shared("harness");
+        if plan.harness_apart {
+            self.namespace(&namespace, 5);
+        }
+        let extra = |name: &str| {
+            Value::from([
+                ("name", Value::from(name)),
+                ("namespace", Value::from(namespace.as_str())),
+                ("account", Value::from(account.as_str())),
+            ])
+        };
+        if account != "default" {
+            self.add("common/service-account.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra(&account));
+        }
+        let role = format!("{release}-{harness}-job-creator");
+        self.add("harness/role.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra(&role));
+        self.add("harness/role-binding.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra(&role));
+        if s.platform == Platform::OpenShift {
+            let name = format!("{release}-{harness}-restricted-scc");
+            self.add("openshift/restricted-scc-binding.yaml.j2", 5, Half::Admin, Removal::Always, &who, extra(&name));
+            let name = format!("{release}-{harness}-scc");
+            self.add("openshift/scc-role.yaml.j2", 5, Half::Admin, Removal::Always, &who, extra(&name));
+            self.add("openshift/scc-role-binding.yaml.j2", 5, Half::Admin, Removal::Always, &who, extra(&name));
+        }
+        let claim = Value::from([
+            ("name", s.harness.claim_name.0.as_str()),
+            ("namespace", namespace.as_str()),
+            ("size", s.harness.size.0.as_str()),
+        ]);
+        self.add("common/claim.yaml.j2", 5, Half::Namespace, Removal::Deep(KEEP_DATA), &who, claim);
+        let name = format!("{release}-data-access");
+        let pod = Value::from([
+            ("name", Value::from(name.as_str())),
+            ("namespace", Value::from(namespace.as_str())),
+            ("account", Value::from(account.as_str())),
+            ("image", Value::from(plan.benchmark_image.as_str())),
+            ("with_models", Value::Bool(!plan.harness_apart)),
+        ]);
+        let access = shared("data-access");
+        self.add("harness/data-access-pod.yaml.j2", 5, Half::Namespace, Removal::Always, &access, pod);
+        self.add("harness/data-access-service.yaml.j2", 5, Half::Namespace, Removal::Always, &access, extra(&name));
+    }
+
+    /// Step 06: one standalone server.
+    fn standalone(&mut self, stack: &Stack) {
+        let s = self.resolved.settings.clone();
+        let identity = Identity { component: "model-server", instance: Some(&stack.label) };
+        let strings = |list: &[String]| Value::from(list.to_vec());
+        let view = Value::from([
+            ("name", Value::from(stack.name.as_str())),
+            ("image", Value::from(stack.image.as_str())),
+            ("command", strings(&stack.command)),
+            ("args", strings(&stack.args)),
+            ("env", Value::List(stack.env.clone())),
+            ("model", Value::from(stack.model.name.as_str())),
+            ("model_dir", Value::from(stack.model_dir.as_str())),
+            ("models_dir", Value::from(format!("{}/models", s.storage.model.mount_path.0.trim_end_matches('/')))),
+            ("resources", resources(self.resolved)),
+            ("selector", selector(&self.labels(&identity))),
+            ("preprocess", Value::from(preprocess_name(&s.release.0))),
+            ("hostnames", stack.hostname.as_ref().map_or(Value::Null, |h| Value::from(vec![h.as_str()]))),
+        ]);
+        let extra = Value::from([("stack", view)]);
+        self.add("standalone/deployment.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
+        self.add("standalone/service.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
+        if s.standalone.http_route.enabled.0 {
+            self.add("standalone/http-route.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
+        }
+        if s.platform == Platform::OpenShift && s.standalone.route.0 {
+            self.add("openshift/route.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra);
+        }
+    }
+}
+
+/// Name of the ConfigMap with the preprocess scripts.
+fn preprocess_name(release: &str) -> String {
+    names::fit(&format!("{release}-preprocess"), 63)
+}
+
+/// The preprocess scripts by file name.
+fn preprocess_files() -> Result<Value, Diagnostic> {
+    let mut files = Map::new();
+    for name in ["standalone-preprocess.py", "standalone-preprocess.sh"] {
+        files.insert(name.to_owned(), Value::from(engine::file(&format!("preprocess/{name}"))?));
+    }
+    Ok(Value::Map(files))
+}
+
+/// Requests and limits of a server; a device of which there are none is left out.
+fn resources(resolved: &Resolved) -> Value {
+    let s = &resolved.settings;
+    let mut map = Map::new();
+    map.insert("cpu".into(), s.resources.cpu.0.as_str().into());
+    map.insert("memory".into(), s.resources.memory.0.as_str().into());
+    if let Some(size) = &s.standalone.ephemeral_storage {
+        map.insert("ephemeral-storage".into(), size.0.as_str().into());
+    }
+    let devices = [(&s.accelerator.resource, s.accelerator.count), (&s.network.resource, s.network.count)];
+    for (name, count) in devices {
+        if let (Some(name), Some(count)) = (name, count.filter(|c| c.0 > 0)) {
+            map.insert(name.0.clone(), count.to_string().into());
+        }
+    }
+    Value::Map(map)
+}
+
+/// The labels that a selector goes by.
+fn selector(labels: &Map) -> Value {
+    let keys = ["app.kubernetes.io/part-of", "app.kubernetes.io/instance", "app.kubernetes.io/component"];
+    Value::Map(keys.iter().filter_map(|k| Some(((*k).to_owned(), labels.get(*k)?.clone()))).collect())
+}
+
+/// The keys of an object in the usual order.
+fn ordered(mut value: Value) -> Value {
+    let map = value.map_mut();
+    if let Some(Value::Map(metadata)) = map.get_mut("metadata") {
+        let first = ["name", "namespace", "labels", "annotations"];
+        metadata.sort_by_key(|k, _| first.iter().position(|f| f == k).unwrap_or(first.len()));
+    }
+    value
+}

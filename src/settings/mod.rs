@@ -1,0 +1,73 @@
+//! Settings: what a scenario can say, under which names, and how its layers become one typed value each.
+
+pub mod derive;
+pub mod editions;
+pub mod resolve;
+pub mod sections;
+pub mod template;
+pub mod types;
+pub mod variables;
+
+pub use sections::{Section, Settings};
+use std::sync::OnceLock;
+
+/// Who uses a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Both methods.
+    All,
+    /// The standalone method.
+    Standalone,
+    /// The llm-d method.
+    Modelservice,
+    /// The HTTPRoute of the standalone method.
+    HttpRoute,
+    /// OpenShift.
+    OpenShift,
+    /// The scripts of the bundle.
+    Scripts,
+    /// Runs of a load generator.
+    Run,
+    /// Whoever uses the image.
+    Image,
+    /// Environment variables that refer to it.
+    Env,
+}
+
+/// The definition of one setting.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its path, `vllm.maxModelLen`.
+    pub path: String,
+    /// What it means.
+    pub doc: &'static str,
+    /// What it takes.
+    pub expects: fn() -> String,
+    /// Whether it may be without a value.
+    pub optional: bool,
+    /// Whether an empty text is a value.
+    pub empty_is_a_value: bool,
+    /// Whether its value may be the path of a file.
+    pub from_file: bool,
+    /// Whether its value is a list or mapping in YAML.
+    pub structured: bool,
+    /// Who uses it.
+    pub used_by: Use,
+    /// Words that stand for "none given", and what is rendered then (nothing to tell where that is empty).
+    pub words: &'static [(&'static str, &'static str)],
+}
+
+/// All settings, in the order of their definition.
+pub fn fields() -> &'static [Field] {
+    static FIELDS: OnceLock<Vec<Field>> = OnceLock::new();
+    FIELDS.get_or_init(|| {
+        let mut all = Vec::new();
+        Settings::describe("", &mut all);
+        all
+    })
+}
+
+/// The position of a setting in [`fields`].
+pub fn field_index(path: &str) -> Option<usize> {
+    fields().iter().position(|f| f.path == path)
+}

@@ -1,0 +1,490 @@
+//! All settings: one definition each, with its type, its meaning and who uses it.
+//!
+//! The list below is the only one. The structure that the rest of the program reads, the keys of a YAML scenario, the
+//! paths of `--set`, the reference printed by `variables` and the meaning shown for it all come from here; defaults are
+//! in `scenarios/defaults/`, names of variables in [`super::variables`].
+
+use super::template::{Command, EnvList, Script};
+use super::types::*;
+use super::{Field, Use};
+use crate::settings::resolve::Reader;
+use crate::tree::{Map, Value};
+
+/// A group of settings under one key.
+pub trait Section: Sized {
+    /// Lists the settings of the group, with their paths under `prefix`.
+    fn describe(prefix: &str, out: &mut Vec<Field>);
+    /// Reads every setting of the group; `None` when one of them failed.
+    fn read(prefix: &str, reader: &mut Reader<'_>) -> Option<Self>;
+    /// Writes every setting of the group under its path.
+    fn write(&self, prefix: &str, out: &mut Map);
+}
+
+fn join(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+/// Defines a section. `set` is a setting, with who uses it and, where a word such as `auto` means "none given", that
+/// word and what is rendered then. `sub` is a section in the section.
+macro_rules! section {
+    ($(#[doc = $doc:literal])* $name:ident {
+        $($(#[doc = $fdoc:literal])* $kind:ident $field:ident : $type:ty = $key:literal $(by $used:ident)? $(, $word:literal means $meaning:literal)*;)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[doc = $fdoc])* pub $field: $type,)*
+        }
+        impl Section for $name {
+            fn describe(prefix: &str, out: &mut Vec<Field>) {
+                $(section!(@describe $kind, $type, prefix, out, $key, concat!($($fdoc),*) $(, $used)?, [$(($word, $meaning)),*]);)*
+            }
+            fn read(prefix: &str, reader: &mut Reader<'_>) -> Option<Self> {
+                $(let $field = section!(@read $kind, $type, prefix, reader, $key);)*
+                Some(Self { $($field: $field?,)* })
+            }
+            fn write(&self, prefix: &str, out: &mut Map) {
+                $(section!(@write $kind, self.$field, prefix, out, $key);)*
+            }
+        }
+    };
+    (@describe set, $type:ty, $prefix:ident, $out:ident, $key:literal, $doc:expr, $used:ident, [$($word:expr),*]) => {
+        $out.push(Field {
+            path: join($prefix, $key),
+            doc: $doc,
+            expects: <$type as Setting>::expects,
+            optional: <$type as Setting>::OPTIONAL,
+            empty_is_a_value: <$type as Setting>::EMPTY_IS_A_VALUE,
+            from_file: <$type as Setting>::FROM_FILE,
+            structured: <$type as Setting>::STRUCTURED,
+            used_by: Use::$used,
+            words: &[$($word),*],
+        })
+    };
+    (@describe sub, $type:ty, $prefix:ident, $out:ident, $key:literal, $doc:expr, [$($word:expr),*]) => {
+        <$type as Section>::describe(&join($prefix, $key), $out)
+    };
+    (@read set, $type:ty, $prefix:ident, $reader:ident, $key:literal) => {
+        $reader.setting::<$type>(&join($prefix, $key))
+    };
+    (@read sub, $type:ty, $prefix:ident, $reader:ident, $key:literal) => {
+        <$type as Section>::read(&join($prefix, $key), $reader)
+    };
+    (@write set, $value:expr, $prefix:ident, $out:ident, $key:literal) => {
+        $out.insert(join($prefix, $key), Setting::value(&$value))
+    };
+    (@write sub, $value:expr, $prefix:ident, $out:ident, $key:literal) => {
+        $value.write(&join($prefix, $key), $out)
+    };
+}
+
+section! {
+    /// Everything that a scenario says.
+    Settings {
+        /// Edition of the defaults that the scenario was written for.
+        set edition: Word = "edition" by All;
+        /// Kind of cluster. Decides which platform objects are rendered: Routes and security context constraints on OpenShift only.
+        set platform: Platform = "platform" by All;
+        /// Methods to deploy by.
+        set methods: Methods = "methods" by All;
+        /// Models to serve, one stack each: `organisation/repository`, with `:name` after it where it is served under another name.
+        set models: Models = "models" by All;
+        /// Namespace of the stacks.
+        set namespace: DnsLabel = "namespace" by All;
+        /// Name that all objects of the bundle share; the suffix of the gateway release of the llm-d method.
+        set release: ReleaseName = "release" by All;
+        /// Replicas of the standalone server, and of each llm-d role that sets no other number.
+        set replicas: Count = "replicas" by All;
+        /// Service account of the model servers. On OpenShift it is granted the security context constraints `anyuid` and `privileged`.
+        set service_account: ObjectName = "serviceAccount" by Standalone;
+        sub cluster: Cluster = "cluster";
+        sub hugging_face: HuggingFace = "huggingFace";
+        sub storage: Storage = "storage";
+        sub accelerator: Accelerator = "accelerator";
+        sub parallelism: Parallelism = "parallelism";
+        sub network: Network = "network";
+        sub resources: Resources = "resources";
+        sub pod: Pod = "pod";
+        sub probes: CommonProbes = "probes";
+        sub timeouts: Timeouts = "timeouts";
+        sub vllm: Vllm = "vllm";
+        sub standalone: Standalone = "standalone";
+        sub decode: Role = "decode";
+        sub prefill: Role = "prefill";
+        sub modelservice: Modelservice = "modelservice";
+        sub gateway: Gateway = "gateway";
+        sub endpoint_picker: EndpointPicker = "endpointPicker";
+        sub charts: Charts = "charts";
+        sub images: Images = "images";
+        sub harness: HarnessSection = "harness";
+        sub openshift: OpenShift = "openshift";
+    }
+}
+
+section! {
+    /// The cluster.
+    Cluster {
+        /// URL of the API server. Without a host name for HTTP routes, theirs is made from it: `https://api.DOMAIN` gives `apps.DOMAIN`.
+        set url: Option<Url> = "url" by HttpRoute, "auto" means "";
+        /// DNS suffix of Services inside the cluster.
+        set domain: DomainSuffix = "domain" by Run;
+    }
+}
+
+section! {
+    /// Access to Hugging Face. The token itself is never an input; manifests refer to a Secret.
+    HuggingFace {
+        /// Name of the Secret that holds the token.
+        set secret_name: ObjectName = "secretName" by All;
+        /// Key of the token in that Secret.
+        set secret_key: SecretKey = "secretKey" by Standalone;
+    }
+}
+
+section! {
+    /// Volumes.
+    Storage {
+        /// StorageClass of the claims.
+        set storage_class: Option<ObjectName> = "storageClass" by All, "default" means "no class is named, so the default class of the cluster is used", "auto" means "no class is named, so the default class of the cluster is used";
+        /// Access mode of the claims.
+        set access_mode: AccessMode = "accessMode" by All;
+        sub model: ModelVolume = "model";
+    }
+}
+
+section! {
+    /// The volume that holds the models.
+    ModelVolume {
+        /// Name of the claim.
+        set claim_name: ObjectName = "claimName" by All;
+        /// Size of the claim.
+        set size: Quantity = "size" by All;
+        /// Where the volume is mounted in the standalone server and in the data-access Pod.
+        set mount_path: ContainerPath = "mountPath" by Standalone;
+        /// Longest time in seconds that a download may take; afterwards its Job fails.
+        set download_timeout: Seconds = "downloadTimeout" by All;
+        sub download_image: Image = "downloadImage";
+    }
+}
+
+section! {
+    /// A container image. Also written as one text, `registry/repository/name:tag`.
+    Image {
+        /// Registry host.
+        set registry: Registry = "registry" by Image;
+        /// Path of the image in the registry, without its last part.
+        set repository: Option<Repository> = "repository" by Image, "" means "";
+        /// Last part of the image's path.
+        set name: Repository = "name" by Image;
+        /// Tag, or tag and digest.
+        set tag: Option<Tag> = "tag" by Image, "auto" means "the version catalogue decides", "latest" means "the version catalogue decides";
+    }
+}
+
+section! {
+    /// Accelerators of a model server.
+    Accelerator {
+        /// Extended resource to ask for.
+        set resource: Option<ResourceName> = "resource" by All, "auto" means "`nvidia.com/gpu` is used";
+        /// Accelerators of each pod. Not set: tensor parallelism times local data parallelism.
+        set count: Option<Count> = "count" by All, "auto" means "";
+    }
+}
+
+section! {
+    /// How a model is spread over accelerators.
+    Parallelism {
+        /// Tensor parallel size. Not set: accelerators of each local data parallel rank.
+        set tensor: Option<Count> = "tensor" by All;
+        /// Data parallel ranks on one node.
+        set data_local: Positive = "dataLocal" by All;
+    }
+}
+
+section! {
+    /// A network device such as RDMA.
+    Network {
+        /// Extended resource to ask for.
+        set resource: Option<ResourceName> = "resource" by All, "" means "";
+        /// How many of it each pod asks for. Not set: 1 where a resource is set.
+        set count: Option<Count> = "count" by All, "" means "";
+    }
+}
+
+section! {
+    /// Compute resources of a model server; requests equal limits.
+    Resources {
+        /// CPU of each pod.
+        set cpu: CpuQuantity = "cpu" by All;
+        /// Memory of each pod.
+        set memory: Quantity = "memory" by All;
+        /// Size of `/dev/shm`, for every server that sets no other.
+        set shared_memory: Option<Quantity> = "sharedMemory" by All;
+        /// Local scratch space of each pod, for every server that sets no other.
+        set ephemeral_storage: Option<Quantity> = "ephemeralStorage" by All, "" means "";
+    }
+}
+
+section! {
+    /// Where and how pods run.
+    Pod {
+        /// Labels that a node must carry, normally one that names the accelerator.
+        set node_labels: Option<NodeLabels> = "nodeLabels" by All, "auto" means "pods run on any node that has the accelerators";
+        /// Scheduler that places the pods.
+        set scheduler_name: ObjectName = "schedulerName" by All;
+        /// Annotations of the pods of model servers.
+        set annotations: Annotations = "annotations" by All, "auto" means "";
+    }
+}
+
+section! {
+    /// Probes of every model server.
+    CommonProbes {
+        /// Seconds before the first startup probe.
+        set initial_delay: Seconds = "startupInitialDelay" by All;
+    }
+}
+
+section! {
+    /// How long things may take.
+    Timeouts {
+        /// Seconds within which the pods of the standalone server must be ready; the Deployment reports failure afterwards.
+        set ready: Seconds = "ready" by Standalone;
+        /// Seconds that the standup script waits for other objects.
+        set wait: Seconds = "wait" by Scripts;
+    }
+}
+
+section! {
+    /// The model server. A setting that the server's arguments do not refer to, and that the scenario sets, reaches the
+    /// pod as an environment variable.
+    Vllm {
+        /// Port that the server answers on.
+        set port: Port = "port" by All;
+        /// Longest context, in tokens.
+        set max_model_len: Positive = "maxModelLen" by Standalone;
+        /// Size of a block of the KV cache, in tokens.
+        set block_size: Positive = "blockSize" by Standalone;
+        /// Most tokens in one batch.
+        set max_num_batched_tokens: Positive = "maxNumBatchedTokens" by Standalone;
+        /// Share of accelerator memory that the server may use.
+        set gpu_memory_utilization: Fraction = "gpuMemoryUtilization" by Standalone;
+        /// How weights are loaded.
+        set load_format: LoadFormat = "loadFormat" by Standalone;
+        /// Log level.
+        set logging_level: LogLevel = "loggingLevel" by Standalone;
+        /// Extra configuration of the model loader.
+        set model_loader_extra_config: JsonObject = "modelLoaderExtraConfig" by Standalone;
+        /// Whether a context longer than the model's own is allowed.
+        set allow_long_max_model_len: Switch = "allowLongMaxModelLen" by Env;
+        /// Whether the endpoints for developers (sleep, wake up) are served.
+        set server_dev_mode: Switch = "serverDevMode" by Env;
+        /// Environment variables of the server. A name that the tool sets too takes the value given here.
+        set env: EnvList = "env" by All;
+    }
+}
+
+section! {
+    /// The standalone method.
+    Standalone {
+        sub image: Image = "image";
+        /// Script that runs before the server starts; `true` for none. Scripts of the tool are in `/setup/preprocess`.
+        set preprocess: Script = "preprocess" by Standalone;
+        /// What the container runs: a list of arguments (of `vllm serve MODEL` where the first is an option), or a shell script.
+        set args: Command = "args" by Standalone;
+        /// Local scratch space of each pod.
+        set ephemeral_storage: Option<Quantity> = "ephemeralStorage" by Standalone, "" means "";
+        /// Size of `/dev/shm`.
+        set shared_memory: Option<Quantity> = "sharedMemory" by Standalone;
+        /// Whether an OpenShift Route leads to the server.
+        set route: Switch = "route" by OpenShift;
+        sub http_route: HttpRoute = "httpRoute";
+        sub probes: Probes = "probes";
+    }
+}
+
+section! {
+    /// A Gateway API route to the standalone server.
+    HttpRoute {
+        /// Whether the route exists.
+        set enabled: Switch = "enabled" by Standalone;
+        /// Host name; not set: made from `cluster.url`. Several models need `*.` at its start or no host name here.
+        set hostname: Option<HostName> = "hostname" by HttpRoute;
+        /// Name of the Gateway.
+        set gateway_name: ObjectName = "gatewayName" by HttpRoute;
+        /// Namespace of the Gateway.
+        set gateway_namespace: DnsLabel = "gatewayNamespace" by HttpRoute;
+    }
+}
+
+section! {
+    /// Probes of one server.
+    Probes {
+        /// Path that answers when the server is healthy.
+        set path: ContainerPath = "path" by Standalone;
+        sub startup: ProbeTimes = "startup";
+        sub liveness: ProbeTimes = "liveness";
+        sub readiness: ProbeTimes = "readiness";
+    }
+}
+
+section! {
+    /// Times of one probe.
+    ProbeTimes {
+        /// Seconds between two probes.
+        set period: Positive = "period" by Standalone;
+        /// Seconds after which a probe counts as failed.
+        set timeout: Positive = "timeout" by Standalone;
+        /// Failures in a row after which the probe acts.
+        set failure_threshold: Positive = "failureThreshold" by Standalone;
+    }
+}
+
+section! {
+    /// One role of the llm-d method.
+    Role {
+        /// Replicas; 0 for none of this role.
+        set replicas: Option<Count> = "replicas" by Modelservice, "NA" means "";
+        /// Accelerators of each pod.
+        set accelerators: Option<Count> = "accelerators" by Modelservice, "auto" means "", "NA" means "";
+        /// Share of accelerator memory that the server may use.
+        set gpu_memory_utilization: Option<Fraction> = "gpuMemoryUtilization" by Modelservice;
+        /// Network device to ask for.
+        set network_resource: Option<ResourceName> = "networkResource" by Modelservice, "" means "";
+        /// How many of it.
+        set network_count: Option<Count> = "networkCount" by Modelservice, "" means "";
+        /// CPU of each pod.
+        set cpu: Option<CpuQuantity> = "cpu" by Modelservice;
+        /// Memory of each pod.
+        set memory: Option<Quantity> = "memory" by Modelservice;
+        /// Size of `/dev/shm`.
+        set shared_memory: Option<Quantity> = "sharedMemory" by Modelservice;
+        /// How the command is made.
+        set model_command: ModelCommand = "modelCommand" by Modelservice;
+        /// Arguments of the server.
+        set args: Command = "args" by Modelservice;
+        /// Port that the server answers on.
+        set port: Option<Port> = "port" by Modelservice;
+    }
+}
+
+section! {
+    /// The llm-d method.
+    Modelservice {
+        /// Where pods take the model from.
+        set uri_protocol: UriProtocol = "uriProtocol" by Modelservice;
+        /// Whether an HTTPRoute (and, on OpenShift, a Route) leads to the pool.
+        set route: Switch = "route" by Modelservice;
+        /// Whether the modelservice chart makes an endpoint picker of its own.
+        set endpoint_picker: Switch = "endpointPicker" by Modelservice;
+        /// Whether an InferenceModel is made.
+        set inference_model: Switch = "inferenceModel" by Modelservice;
+        /// Whether the modelservice chart makes the InferencePool.
+        set inference_pool: Switch = "inferencePool" by Modelservice;
+        /// File with further Helm values of the modelservice chart.
+        set values_file: Option<FreeText> = "valuesFile" by Modelservice, "" means "";
+        /// Further Helm values of the modelservice chart, as `--set` takes them.
+        set additional_sets: Option<FreeText> = "additionalSets" by Modelservice, "" means "";
+    }
+}
+
+section! {
+    /// The gateway of the llm-d method.
+    Gateway {
+        /// GatewayClass.
+        set class_name: ObjectName = "className" by Modelservice;
+    }
+}
+
+section! {
+    /// The endpoint picker of the llm-d method.
+    EndpointPicker {
+        /// Name or file of its plugin configuration.
+        set preset: FreeText = "preset" by Modelservice;
+    }
+}
+
+section! {
+    /// Helm charts of the llm-d method.
+    Charts {
+        sub infra: Chart = "infra";
+        sub inference_pool: Chart = "inferencePool";
+        sub modelservice: Chart = "modelservice";
+        /// Alias of the Helm repository of the modelservice chart.
+        set modelservice_repository: Word = "modelserviceRepository" by Modelservice;
+        /// URL of the Helm repository of the modelservice chart.
+        set modelservice_repository_url: Url = "modelserviceRepositoryUrl" by Modelservice;
+    }
+}
+
+section! {
+    /// One chart.
+    Chart {
+        /// Name or reference.
+        set name: ChartName = "name" by Modelservice;
+        /// Version.
+        set version: Option<ChartVersion> = "version" by Modelservice, "auto" means "the version catalogue decides";
+    }
+}
+
+section! {
+    /// Images that serve more than one purpose.
+    Images {
+        sub benchmark: Image = "benchmark";
+        sub model_server: Image = "modelServer";
+        sub endpoint_picker: Image = "endpointPicker";
+        sub routing_sidecar: Image = "routingSidecar";
+    }
+}
+
+section! {
+    /// The load generator and its results.
+    HarnessSection {
+        /// Which load generator runs; names its Role and, where nothing else is set, its service account.
+        set name: Harness = "name" by All;
+        /// Namespace of the load generator. Not set: that of the stacks.
+        set namespace: Option<DnsLabel> = "namespace" by All;
+        /// Service account of the load generator. Not set: the harness name and `-runner`.
+        set service_account: Option<ObjectName> = "serviceAccount" by All;
+        /// Name of the claim that holds results.
+        set claim_name: ObjectName = "claimName" by All;
+        /// Size of that claim.
+        set size: Quantity = "size" by All;
+        /// Workload profile.
+        set profile: ProfileName = "profile" by Run;
+        /// Parameters that replace those of the profile.
+        set profile_overrides: Parameters = "profileOverrides" by Run;
+        /// Experiment file.
+        set experiment: Option<FreeText> = "experiment" by Run, "" means "";
+        /// Program that the launcher pod runs.
+        set executable: FreeText = "executable" by Run;
+        /// CPU of the launcher pod.
+        set cpu: CpuQuantity = "cpu" by Run;
+        /// Memory of the launcher pod.
+        set memory: Quantity = "memory" by Run;
+        /// Seconds that a run may take; 0 to start it and not wait.
+        set wait_timeout: Seconds = "waitTimeout" by Run;
+        /// Folder of results in the pods of the harness.
+        set results_dir: ContainerPath = "resultsDir" by All;
+    }
+}
+
+section! {
+    /// What is done on OpenShift only.
+    OpenShift {
+        /// Whether monitoring of user workloads is switched on for the cluster (ConfigMap `cluster-monitoring-config`).
+        set user_workload_monitoring: Switch = "userWorkloadMonitoring" by OpenShift;
+    }
+}
+
+/// The value of a setting in the text that a reference to it stands for.
+pub fn reference_text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(b) => if *b { "1" } else { "0" }.to_owned(),
+        Value::Number(n) => n.clone(),
+        Value::String(s) => s.clone(),
+        Value::List(items) => items.iter().map(reference_text).collect::<Vec<_>>().join(","),
+        Value::Map(map) => map.iter().map(|(k, v)| format!("{k}:{}", reference_text(v))).collect::<Vec<_>>().join(","),
+    }
+}
