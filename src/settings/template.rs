@@ -252,7 +252,7 @@ impl Setting for Script {
             Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) => text.clone(),
             Raw::Node(node) => return Err(Fault::found(node.describe())),
         };
-        Template::parse(&text, reading).map(Self)
+        Template::parse(text.trim(), reading).map(Self)
     }
     fn value(&self) -> Value {
         Value::from(self.0.notation())
@@ -303,7 +303,7 @@ impl Setting for Command {
                     None => Template::parse(&trimmed.replace(SPACE, " "), reading).map(Self::Script),
                 }
             }
-            Raw::Document(text, _) => Template::parse(&text.replace(SPACE, " "), reading).map(Self::Script),
+            Raw::Document(text, _) => Template::parse(text.replace(SPACE, " ").trim(), reading).map(Self::Script),
             Raw::Node(Node { kind: Kind::List(items), .. }) => items
                 .iter()
                 .map(|node| match &node.kind {
@@ -315,7 +315,7 @@ impl Setting for Command {
                 .collect::<Result<_, _>>()
                 .map(Self::Words),
             Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) => {
-                Template::parse(text, reading).map(Self::Script)
+                Template::parse(text.trim(), reading).map(Self::Script)
             }
             Raw::Node(node) => Err(Fault::found(node.describe())),
         }
