@@ -56,10 +56,7 @@ pub fn bundle(resolved: &Resolved, plan: &Plan, mut objects: Vec<Object>, inputs
     objects.sort_by_key(|o| (o.half, o.step));
     let manifests = place(objects);
 
-    let mut files: Vec<File> = manifests
-        .iter()
-        .map(|m| file(m.path.clone(), m.object.value.to_yaml()))
-        .collect();
+    let mut files: Vec<File> = manifests.iter().map(|m| file(m.path.clone(), m.object.value.to_yaml())).collect();
     files.push(file("kustomization.yaml".into(), kustomization(&manifests).to_yaml()));
     let context = readme(resolved, plan, &manifests, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
@@ -174,7 +171,14 @@ fn removal(removal: Removal) -> (&'static str, &'static str) {
 }
 
 /// `bundle.json`.
-fn describe(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], files: &[File], id: &str, inputs: &Sources) -> Value {
+fn describe(
+    resolved: &Resolved,
+    plan: &Plan,
+    manifests: &[Manifest],
+    files: &[File],
+    id: &str,
+    inputs: &Sources,
+) -> Value {
     let strings = |list: Vec<String>| Value::from(list);
     let settings: Map = resolved
         .flat()
@@ -194,7 +198,8 @@ fn describe(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], files: &[F
             Value::Map(map)
         })
         .collect();
-    let hashes: Map = files.iter().map(|f| (f.path.to_string(), format!("sha256:{}", hash(&f.content)).into())).collect();
+    let hashes: Map =
+        files.iter().map(|f| (f.path.to_string(), format!("sha256:{}", hash(&f.content)).into())).collect();
     let used = inputs
         .all()
         .filter(|s| s.is_file)

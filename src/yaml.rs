@@ -85,7 +85,8 @@ fn parse_str(text: &str, id: SourceId) -> Result<Node, Diagnostic> {
     let mut options = Options::default();
     options.emit_comments = false;
     options.disallow_directives = true;
-    let mut builder = Builder { id, text, parser: Parser::new_from_str_with_options(text, options), anchors: Vec::new(), nodes: 0 };
+    let mut builder =
+        Builder { id, text, parser: Parser::new_from_str_with_options(text, options), anchors: Vec::new(), nodes: 0 };
     builder.document()
 }
 
@@ -151,7 +152,8 @@ impl<'t> Builder<'t> {
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|t| t.is_yaml_core_schema_tag("str"));
+                let plain =
+                    style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|t| t.is_yaml_core_schema_tag("str"));
                 let node = Node { kind: Kind::Scalar { text: text.into_owned(), plain }, span };
                 Ok(self.remember(anchor, node))
             }

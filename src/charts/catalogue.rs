@@ -12,7 +12,8 @@ static IMAGES: &[(&str, &str)] = &[
 ];
 
 /// Tags that move: words for "the newest", and branches.
-static FLOATING: &[&str] = &["latest", "auto", "main", "master", "nightly", "dev", "develop", "edge", "stable", "head", "trunk"];
+static FLOATING: &[&str] =
+    &["latest", "auto", "main", "master", "nightly", "dev", "develop", "edge", "stable", "head", "trunk"];
 
 /// The tag that stands for `auto` and `latest` of an image.
 pub fn image_tag(image: &str) -> Option<&'static str> {

@@ -35,7 +35,11 @@ pub fn check(objects: &[&Value]) -> Result<(), Errors> {
             _ => super::names::dns_subdomain(name),
         };
         if let Err(reason) = result {
-            errors.push(fail(Problem::InvalidName { what: kind.to_owned(), name: name.to_owned(), reason: format!("is refused by Kubernetes: {reason}") }));
+            errors.push(fail(Problem::InvalidName {
+                what: kind.to_owned(),
+                name: name.to_owned(),
+                reason: format!("is refused by Kubernetes: {reason}"),
+            }));
         }
         if !seen.insert((object.get("apiVersion").and_then(Value::as_str), id.clone())) {
             errors.push(fail(Problem::DuplicateObject { object: id }));
@@ -67,7 +71,12 @@ fn references(objects: &[&Value], errors: &mut Errors) {
                 need(object, "ServiceAccount", namespace, Some(&account));
             }
             for volume in spec.get("volumes").map_or(&[][..], Value::items) {
-                need(object, "PersistentVolumeClaim", namespace, text(volume, &["persistentVolumeClaim", "claimName"]).as_deref());
+                need(
+                    object,
+                    "PersistentVolumeClaim",
+                    namespace,
+                    text(volume, &["persistentVolumeClaim", "claimName"]).as_deref(),
+                );
                 need(object, "ConfigMap", namespace, text(volume, &["configMap", "name"]).as_deref());
             }
         }
@@ -99,7 +108,10 @@ fn references(objects: &[&Value], errors: &mut Errors) {
             });
             let count = selected.count();
             if count != 1 {
-                unselective.push(format!("the selector of {} selects the pods of {count} objects, not of one", identity(object)));
+                unselective.push(format!(
+                    "the selector of {} selects the pods of {count} objects, not of one",
+                    identity(object)
+                ));
             }
         }
     }
@@ -170,7 +182,10 @@ fn credentials(object: &Value, errors: &mut Errors) {
     object.each_string(&mut Vec::new(), &mut |path, text| {
         if let Some(kind) = credential(text) {
             let place = format!("{id} at `{}`", path.join("."));
-            errors.push(fail(Problem::Credential { place, kind }).with_hint("put it into a Secret and refer to that with `valueFrom.secretKeyRef`"));
+            errors.push(
+                fail(Problem::Credential { place, kind })
+                    .with_hint("put it into a Secret and refer to that with `valueFrom.secretKeyRef`"),
+            );
         }
     });
 }

@@ -120,7 +120,12 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
         let dir = format!("{}/{MODELS_DIR}/{}", s.storage.model.mount_path.0.trim_end_matches('/'), model.name);
         if !downloads.iter().any(|d| d.model == model.name) {
             let label = names::label(&model.name);
-            downloads.push(Download { model: model.name.clone(), name: format!("download-{label}"), label, dir: format!("{MODELS_DIR}/{}", model.name) });
+            downloads.push(Download {
+                model: model.name.clone(),
+                name: format!("download-{label}"),
+                label,
+                dir: format!("{MODELS_DIR}/{}", model.name),
+            });
         }
         stacks.extend(p.stack(model, &image, dir));
     }
@@ -186,7 +191,10 @@ impl Planner<'_> {
             let Some(index) = crate::settings::field_index(path) else { continue };
             let field = &crate::settings::fields()[index];
             // Images say which version they use themselves.
-            if meaning.is_empty() || field.used_by == crate::settings::Use::Image || self.unused_because(path, field.used_by).is_some() {
+            if meaning.is_empty()
+                || field.used_by == crate::settings::Use::Image
+                || self.unused_because(path, field.used_by).is_some()
+            {
                 continue;
             }
             let problem = Problem::Fallback { setting: path.clone(), word: word.clone(), used: (*meaning).to_owned() };
@@ -217,7 +225,11 @@ impl Planner<'_> {
         let pinned = catalogue::image_tag(&name).filter(|_| matches!(floating.as_str(), "auto" | "latest"));
         match pinned {
             Some(tag) => {
-                let problem = Problem::Fallback { setting: tag_path, word: floating, used: format!("the version catalogue has `{name}:{tag}`") };
+                let problem = Problem::Fallback {
+                    setting: tag_path,
+                    word: floating,
+                    used: format!("the version catalogue has `{name}:{tag}`"),
+                };
                 self.notes.push(Diagnostic::note(problem, None));
                 format!("{name}:{tag}")
             }
@@ -298,7 +310,11 @@ impl Planner<'_> {
         let v = &s.vllm;
         set("LLMDBENCH_VLLM_STANDALONE_MODEL", "value", model.name.as_str().into());
         set("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", "value", v.load_format.word().into());
-        set("LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG", "value", v.model_loader_extra_config.0.as_str().into());
+        set(
+            "LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG",
+            "value",
+            v.model_loader_extra_config.0.as_str().into(),
+        );
         let count = s.accelerator.count.map_or(0, |c| c.0);
         set("LLMDBENCH_VLLM_COMMON_ACCELERATOR_NR", "value", count.to_string().into());
         set("VLLM_LOGGING_LEVEL", "value", v.logging_level.word().into());
@@ -340,7 +356,9 @@ impl Planner<'_> {
         let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(PATH));
         let known: HashMap<String, Option<String>> = env
             .iter()
-            .filter_map(|e| Some((e.get("name")?.as_str()?.to_owned(), e.get("value").and_then(Value::as_str).map(str::to_owned))))
+            .filter_map(|e| {
+                Some((e.get("name")?.as_str()?.to_owned(), e.get("value").and_then(Value::as_str).map(str::to_owned)))
+            })
             .collect();
         let shell = |script: String| (vec!["/bin/bash".to_owned(), "-c".to_owned()], vec![script]);
         match &s.standalone.args {
@@ -351,8 +369,12 @@ impl Planner<'_> {
                 let mut line = Vec::new();
                 if words.first().is_none_or(|w| w.starts_with('-')) {
                     line.extend(["vllm".to_owned(), "serve".to_owned(), model.name.clone()]);
-                    line.extend(words.iter().map(|w| if own { w.clone() } else { catalogue::vllm_option(w, tag).to_owned() }));
-                    if let (Some(alias), false) = (&model.alias, words.iter().any(|w| w == SERVED_NAME || w.starts_with("--served-model-name="))) {
+                    line.extend(
+                        words.iter().map(|w| if own { w.clone() } else { catalogue::vllm_option(w, tag).to_owned() }),
+                    );
+                    if let (Some(alias), false) =
+                        (&model.alias, words.iter().any(|w| w == SERVED_NAME || w.starts_with("--served-model-name=")))
+                    {
                         line.extend([SERVED_NAME.to_owned(), alias.clone()]);
                     }
                 } else {
@@ -377,8 +399,10 @@ impl Planner<'_> {
                 }
                 self.check_server(model, &lowered.server)?;
                 // The default, but for the preprocess script, is never dropped in silence.
-                let unused = !s.standalone.preprocess.does_nothing() && !template.references().any(|r| r == "standalone.preprocess");
-                let script = if unused { format!("{}\n{}", scope.preprocess.trim(), lowered.script) } else { lowered.script };
+                let unused = !s.standalone.preprocess.does_nothing()
+                    && !template.references().any(|r| r == "standalone.preprocess");
+                let script =
+                    if unused { format!("{}\n{}", scope.preprocess.trim(), lowered.script) } else { lowered.script };
                 match lowered.words.filter(|_| !unused) {
                     Some(mut words) => {
                         let args = words.split_off(1);
@@ -394,9 +418,7 @@ impl Planner<'_> {
     fn check_server(&self, model: &Model, words: &[Option<String>]) -> Result<(), Diagnostic> {
         const PATH: &str = "standalone.args";
         let port = self.resolved.settings.vllm.port;
-        let conflict = |message: String| {
-            Diagnostic::error(Problem::Conflict { message }, self.resolved.span(PATH))
-        };
+        let conflict = |message: String| Diagnostic::error(Problem::Conflict { message }, self.resolved.span(PATH));
         if let Some(Some(given)) = option_value(words, "--port")
             && !given.starts_with("$(")
             && given != port.to_string()
@@ -411,7 +433,9 @@ impl Planner<'_> {
                         .with_hint(format!("add `{SERVED_NAME} {alias}`, or leave the name after `:` out")));
                 }
                 Some(Some(given)) if given != *alias && !given.starts_with("$(") => {
-                    return Err(conflict(format!("the arguments serve `{given}`, and the model's served name is `{alias}`")));
+                    return Err(conflict(format!(
+                        "the arguments serve `{given}`, and the model's served name is `{alias}`"
+                    )));
                 }
                 Some(_) => {}
             }
@@ -441,8 +465,11 @@ impl Planner<'_> {
         let distinct: std::collections::HashSet<_> = stacks.iter().map(|s| s.hostname.clone()).collect();
         if several && distinct.len() < stacks.len() {
             let message = "the HTTP routes of several models would answer for one host".to_owned();
-            let d = Diagnostic::error(Problem::Conflict { message }, self.resolved.span("standalone.httpRoute.hostname"));
-            self.errors.push(d.with_hint("set `standalone.httpRoute.hostname` to a domain with `*.` before it, or `cluster.url`"));
+            let d =
+                Diagnostic::error(Problem::Conflict { message }, self.resolved.span("standalone.httpRoute.hostname"));
+            self.errors.push(
+                d.with_hint("set `standalone.httpRoute.hostname` to a domain with `*.` before it, or `cluster.url`"),
+            );
         }
         if !several && distinct.contains(&None) {
             let problem = Problem::Fallback {

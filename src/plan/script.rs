@@ -23,7 +23,8 @@ pub fn quote_with_variables(text: &str, env: &HashMap<String, Option<String>>) -
     let mut literal = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let name = rest.strip_prefix("$(").and_then(|t| t.split_once(')')).map(|(n, _)| n).filter(|n| env.contains_key(*n));
+        let name =
+            rest.strip_prefix("$(").and_then(|t| t.split_once(')')).map(|(n, _)| n).filter(|n| env.contains_key(*n));
         match name {
             Some(name) => {
                 if !literal.is_empty() {
@@ -84,7 +85,8 @@ pub fn lower(
             }
         }
     }
-    Ok(Lexer { pieces: &pieces, at: 0, out: String::new(), commands: vec![Vec::new()], word: None, env, plain: true }.run())
+    Ok(Lexer { pieces: &pieces, at: 0, out: String::new(), commands: vec![Vec::new()], word: None, env, plain: true }
+        .run())
 }
 
 /// A part of a word.
@@ -339,7 +341,9 @@ impl Lexer<'_> {
         self.out.push_str(&if braced { format!("{{{name}}}") } else { name.clone() });
         // Unquoted, a value with white space would be several words, or none.
         let one_word = match self.env.get(&name) {
-            Some(Some(value)) => !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c)),
+            Some(Some(value)) => {
+                !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c))
+            }
             _ => false,
         };
         if self.env.contains_key(&name) && (quoted || one_word) {
@@ -354,7 +358,8 @@ impl Lexer<'_> {
         if !self.plain {
             return None;
         }
-        let mut commands = self.commands.iter().skip_while(|c| c.len() == 1 && NO_OPS.iter().any(|n| is_text(&c[0], n)));
+        let mut commands =
+            self.commands.iter().skip_while(|c| c.len() == 1 && NO_OPS.iter().any(|n| is_text(&c[0], n)));
         let command = commands.next()?;
         if commands.next().is_some() {
             return None;
@@ -383,9 +388,9 @@ const NO_OPS: &[&str] = &["true", ":", "/bin/true"];
 
 /// First words that a shell takes for itself.
 const NEEDS_SHELL: &[&str] = &[
-    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function", "select", "time",
-    "source", ".", "export", "set", "unset", "eval", "exec", "cd", "trap", "ulimit", "umask", "declare", "local", "readonly",
-    "alias", "wait", "exit", "return", "shift", "read", "test",
+    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function", "select",
+    "time", "source", ".", "export", "set", "unset", "eval", "exec", "cd", "trap", "ulimit", "umask", "declare",
+    "local", "readonly", "alias", "wait", "exit", "return", "shift", "read", "test",
 ];
 
 fn is_text(word: &[Part], text: &str) -> bool {
@@ -403,7 +408,9 @@ fn text_of(word: &Vec<Part>) -> Option<String> {
 fn without_prefix(command: &[Vec<Part>]) -> &[Vec<Part>] {
     let skip = command
         .iter()
-        .take_while(|w| is_text(w, "exec") || matches!(w.first(), Some(Part::Text(t)) if t.contains('=') && !t.starts_with('-')))
+        .take_while(|w| {
+            is_text(w, "exec") || matches!(w.first(), Some(Part::Text(t)) if t.contains('=') && !t.starts_with('-'))
+        })
         .count();
     &command[skip..]
 }
@@ -453,14 +460,24 @@ mod tests {
 
     #[test]
     fn anything_else_of_a_shell_stays_a_script() {
-        for script in ["vllm serve $(hostname)", "a && b", "vllm serve m > /tmp/x", "A=1 vllm serve m", "vllm serve *", "cd /x ; vllm serve m", "vllm serve $UNKNOWN", "vllm serve 'm"] {
+        for script in [
+            "vllm serve $(hostname)",
+            "a && b",
+            "vllm serve m > /tmp/x",
+            "A=1 vllm serve m",
+            "vllm serve *",
+            "cd /x ; vllm serve m",
+            "vllm serve $UNKNOWN",
+            "vllm serve 'm",
+        ] {
             assert_eq!(lowered(vec![Segment::Text(script.into())]).words, None, "{script}");
         }
     }
 
     #[test]
     fn data_is_one_word_wherever_it_stands() {
-        for (before, after) in [("printf %s ", ""), ("printf %s \"", "\""), ("printf %s '", "'"), ("printf %s a", "b")] {
+        for (before, after) in [("printf %s ", ""), ("printf %s \"", "\""), ("printf %s '", "'"), ("printf %s a", "b")]
+        {
             let l = lowered(vec![
                 reference("standalone.preprocess"),
                 Segment::Text(format!(" ; {before}")),

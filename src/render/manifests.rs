@@ -23,7 +23,12 @@ const BUILT_IN: &[&str] = &["default", "kube-system", "kube-public", "kube-node-
 /// # Errors
 /// Defects of templates.
 pub fn objects(resolved: &Resolved, plan: &Plan) -> Result<Vec<Object>, Errors> {
-    let mut r = Renderer { resolved, settings: engine::nested(&resolved.flat()), objects: Vec::new(), errors: Errors::default() };
+    let mut r = Renderer {
+        resolved,
+        settings: engine::nested(&resolved.flat()),
+        objects: Vec::new(),
+        errors: Errors::default(),
+    };
     r.monitoring();
     r.model_namespace(plan);
     r.harness_namespace(plan);
@@ -104,14 +109,28 @@ impl Renderer<'_> {
         let s = &self.resolved.settings;
         if s.platform == Platform::OpenShift && s.openshift.user_workload_monitoring.0 {
             let never = Removal::Never(KEEP_CLUSTER);
-            self.add("openshift/user-workload-monitoring.yaml.j2", 3, Half::Admin, never, &shared("monitoring"), Value::Null);
+            self.add(
+                "openshift/user-workload-monitoring.yaml.j2",
+                3,
+                Half::Admin,
+                never,
+                &shared("monitoring"),
+                Value::Null,
+            );
         }
     }
 
     fn namespace(&mut self, name: &str, step: u8) {
         if !BUILT_IN.contains(&name) {
             let deep = Removal::Deep(KEEP_NAMESPACE);
-            self.add("common/namespace.yaml.j2", step, Half::Admin, deep, &shared("namespace"), Value::from([("name", name)]));
+            self.add(
+                "common/namespace.yaml.j2",
+                step,
+                Half::Admin,
+                deep,
+                &shared("namespace"),
+                Value::from([("name", name)]),
+            );
         }
     }
 
@@ -122,7 +141,14 @@ impl Renderer<'_> {
         self.namespace(&s.namespace.0, 4);
         if s.service_account.0 != "default" && Some(&s.service_account) != s.harness.service_account.as_ref() {
             let extra = Value::from([("name", s.service_account.0.as_str()), ("namespace", s.namespace.0.as_str())]);
-            self.add("common/service-account.yaml.j2", 4, Half::Namespace, Removal::Always, &shared("model-server"), extra);
+            self.add(
+                "common/service-account.yaml.j2",
+                4,
+                Half::Namespace,
+                Removal::Always,
+                &shared("model-server"),
+                extra,
+            );
         }
         if s.platform == Platform::OpenShift {
             let extra = |account: &str| {
@@ -146,7 +172,14 @@ impl Renderer<'_> {
         match preprocess_files() {
             Ok(files) => {
                 let extra = Value::from([("name", Value::from(preprocess_name(release))), ("files", files)]);
-                self.add("standalone/preprocess.yaml.j2", 4, Half::Namespace, Removal::Always, &shared("model-server"), extra);
+                self.add(
+                    "standalone/preprocess.yaml.j2",
+                    4,
+                    Half::Namespace,
+                    Removal::Always,
+                    &shared("model-server"),
+                    extra,
+                );
             }
             Err(d) => self.errors.push(d),
         }

@@ -107,10 +107,7 @@ impl Script {
     /// # Errors
     /// Variables that neither the file nor `lookup` knows, documents that nothing fills, here-documents whose target
     /// is no document, and expansions that add up to more than 16 MiB.
-    pub fn evaluate(
-        &self,
-        lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Evaluation, Errors> {
+    pub fn evaluate(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Evaluation, Errors> {
         evaluate::evaluate(self, lookup)
     }
 }
@@ -152,7 +149,10 @@ struct Write {
 /// What `cat` writes.
 #[derive(Debug, Clone)]
 enum Content {
-    HereDocument { body: Word, span: Span },
+    HereDocument {
+        body: Word,
+        span: Span,
+    },
     /// `cat $A $B`.
     Documents(Vec<Variable>),
 }

@@ -22,8 +22,16 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
     // Each of the two is made from the other; where neither is given, one accelerator.
     let ranks = s.parallelism.data_local.0;
     match (s.accelerator.count, s.parallelism.tensor) {
-        (Some(count), None) => fill(&mut s.parallelism.tensor, Some(Count((count.0 / ranks).max(1))), o, "parallelism.tensor", "accelerator.count"),
-        (None, Some(tensor)) => fill(&mut s.accelerator.count, Some(Count(tensor.0 * ranks)), o, "accelerator.count", "parallelism.tensor"),
+        (Some(count), None) => fill(
+            &mut s.parallelism.tensor,
+            Some(Count((count.0 / ranks).max(1))),
+            o,
+            "parallelism.tensor",
+            "accelerator.count",
+        ),
+        (None, Some(tensor)) => {
+            fill(&mut s.accelerator.count, Some(Count(tensor.0 * ranks)), o, "accelerator.count", "parallelism.tensor")
+        }
         (None, None) => {
             fill(&mut s.parallelism.tensor, Some(Count(1)), o, "parallelism.tensor", "parallelism.dataLocal");
             fill(&mut s.accelerator.count, Some(Count(ranks)), o, "accelerator.count", "parallelism.dataLocal");
@@ -50,20 +58,44 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
         );
     }
 
-    inherit(&mut s.standalone.shared_memory, &s.resources.shared_memory, o, "standalone.sharedMemory", "resources.sharedMemory");
-    inherit(&mut s.standalone.ephemeral_storage, &s.resources.ephemeral_storage, o, "standalone.ephemeralStorage", "resources.ephemeralStorage");
+    inherit(
+        &mut s.standalone.shared_memory,
+        &s.resources.shared_memory,
+        o,
+        "standalone.sharedMemory",
+        "resources.sharedMemory",
+    );
+    inherit(
+        &mut s.standalone.ephemeral_storage,
+        &s.resources.ephemeral_storage,
+        o,
+        "standalone.ephemeralStorage",
+        "resources.ephemeralStorage",
+    );
 
     let (replicas, count, network_count) = (s.replicas, s.accelerator.count, s.network.count);
     for (name, role) in [("decode", &mut s.decode), ("prefill", &mut s.prefill)] {
         let path = |key: &str| format!("{name}.{key}");
         fill(&mut role.replicas, Some(replicas), o, &path("replicas"), "replicas");
         fill(&mut role.accelerators, count, o, &path("accelerators"), "accelerator.count");
-        fill(&mut role.gpu_memory_utilization, Some(s.vllm.gpu_memory_utilization.clone()), o, &path("gpuMemoryUtilization"), "vllm.gpuMemoryUtilization");
+        fill(
+            &mut role.gpu_memory_utilization,
+            Some(s.vllm.gpu_memory_utilization.clone()),
+            o,
+            &path("gpuMemoryUtilization"),
+            "vllm.gpuMemoryUtilization",
+        );
         fill(&mut role.network_resource, s.network.resource.clone(), o, &path("networkResource"), "network.resource");
         fill(&mut role.network_count, network_count, o, &path("networkCount"), "network.count");
         fill(&mut role.cpu, Some(s.resources.cpu.clone()), o, &path("cpu"), "resources.cpu");
         fill(&mut role.memory, Some(s.resources.memory.clone()), o, &path("memory"), "resources.memory");
-        inherit(&mut role.shared_memory, &s.resources.shared_memory, o, &path("sharedMemory"), "resources.sharedMemory");
+        inherit(
+            &mut role.shared_memory,
+            &s.resources.shared_memory,
+            o,
+            &path("sharedMemory"),
+            "resources.sharedMemory",
+        );
         fill(&mut role.port, Some(Port(s.vllm.port.0)), o, &path("port"), "vllm.port");
     }
 

@@ -286,15 +286,18 @@ fn choose_edition(
             }
         }
         Scenario::Shell(_, script) => {
-            let one = |e: Editions| {
-                script.names().find(|(n, _)| variables::find(n).is_some_and(|v| v.editions == e))
-            };
+            let one = |e: Editions| script.names().find(|(n, _)| variables::find(n).is_some_and(|v| v.editions == e));
             let only = |n: &str| format!("`{n}` exists in no other");
             let (name, because) = match (one(Editions::Old), one(Editions::Later)) {
                 (Some((old, _)), Some((later, span))) => {
-                    let problem = Problem::MixedEditions { first: editions::OLD.into(), second: editions::LATER.into() };
+                    let problem =
+                        Problem::MixedEditions { first: editions::OLD.into(), second: editions::LATER.into() };
                     return Err(Diagnostic::error(problem, span)
-                        .with_hint(format!("`{old}` is of {}, `{later}` of {}; `--defaults` chooses one", editions::OLD, editions::LATER))
+                        .with_hint(format!(
+                            "`{old}` is of {}, `{later}` of {}; `--defaults` chooses one",
+                            editions::OLD,
+                            editions::LATER
+                        ))
                         .into());
                 }
                 (Some((n, _)), None) => (editions::OLD, only(n)),
@@ -355,7 +358,8 @@ impl Collector<'_> {
                 let ending = format!(".{}", key.text);
                 found = known.iter().find(|k| k.ends_with(&ending) || **k == key.text).cloned();
             }
-            self.errors.push(Diagnostic::error(Problem::UnknownSetting { path: path.into(), nearest: found }, key.span));
+            self.errors
+                .push(Diagnostic::error(Problem::UnknownSetting { path: path.into(), nearest: found }, key.span));
         }
     }
 
@@ -430,7 +434,11 @@ impl Collector<'_> {
                 Text::Inline(text) => Raw::Text(text),
                 Text::Document { text, body_span } => {
                     let at = self.sources.position(body_span);
-                    let name = format!("{} (here-document of line {})", self.sources.get(id).name, at.line.saturating_sub(1).max(1));
+                    let name = format!(
+                        "{} (here-document of line {})",
+                        self.sources.get(id).name,
+                        at.line.saturating_sub(1).max(1)
+                    );
                     let document = self.sources.add(name, text.as_str());
                     Raw::Document(text, document)
                 }
@@ -491,7 +499,8 @@ impl Collector<'_> {
         if let Some(d) = self.other_edition(variable, name_span, layer) {
             return self.errors.push(d);
         }
-        let origin = origin(layer, if value_span.start == value_span.end { name_span } else { value_span }, Some(variable.name));
+        let origin =
+            origin(layer, if value_span.start == value_span.end { name_span } else { value_span }, Some(variable.name));
         let text = match &raw {
             Raw::Text(t) | Raw::Document(t, _) => t.clone(),
             Raw::Node(_) => String::new(),
@@ -516,7 +525,9 @@ impl Collector<'_> {
                 }
             },
             Effect::Pending => self.errors.push(Diagnostic::error(
-                Problem::Unsupported { what: format!("`{name}` (edition {}) is not rendered by this version", editions::LATER) },
+                Problem::Unsupported {
+                    what: format!("`{name}` (edition {}) is not rendered by this version", editions::LATER),
+                },
                 name_span,
             )),
             Effect::Current(_) => self.no_effect(variable, "it is set from the model of each stack", &text, name_span),
@@ -562,7 +573,11 @@ impl Collector<'_> {
             _ => return raw,
         };
         let looks_like_a_path = field.from_file
-            && (text.starts_with(['/', '.', '~']) || text.ends_with(".yaml") || text.ends_with(".yml") || text.ends_with(".txt") || text.ends_with(".sh"))
+            && (text.starts_with(['/', '.', '~'])
+                || text.ends_with(".yaml")
+                || text.ends_with(".yml")
+                || text.ends_with(".txt")
+                || text.ends_with(".sh"))
             && !text.contains(|c: char| c.is_whitespace() || matches!(c, ';' | '[' | '$' | ','));
         if !looks_like_a_path {
             return raw;
@@ -626,7 +641,7 @@ fn is_mentioned(text: &str, name: &str) -> bool {
         let next = text[i + name.len()..].chars().next();
         let longer = next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
         let before = text[..i].chars().next_back();
-        !longer && before.is_some_and(|c| matches!(c, '$' | '{' | '_' | ',' | '"' | '=')) 
+        !longer && before.is_some_and(|c| matches!(c, '$' | '{' | '_' | ',' | '"' | '='))
     })
 }
 

@@ -365,16 +365,22 @@ impl EnvList {
     fn from_names(text: &str, reading: &Reading<'_>) -> Result<Self, Fault> {
         let mut all = Self::default();
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            let source = match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
+            let source = match (
+                reading.locals.get(name),
+                variables::find(name).and_then(variables::Variable::reference),
+            ) {
                 (Some(local), _) => Template::text(local),
-                (None, Some(path)) => Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }]),
+                (None, Some(path)) => {
+                    Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }])
+                }
                 (None, None) => {
                     let problem = Problem::UnresolvedReference {
                         reference: name.to_owned(),
                         nearest: nearest(name, variables::names()),
                     };
-                    return Err(Fault { problem: Some(problem), ..Fault::found(name) }
-                        .hint("the list names variables that the scenario sets, or is the path of a file with a YAML list"));
+                    return Err(Fault { problem: Some(problem), ..Fault::found(name) }.hint(
+                        "the list names variables that the scenario sets, or is the path of a file with a YAML list",
+                    ));
                 }
             };
             all.push(EnvVar { name: variables::pod_name(name).to_owned(), source: EnvSource::Value(source) })?;
@@ -397,7 +403,9 @@ impl EnvList {
             for (key, value) in entries {
                 match (key.text.as_str(), &value.kind) {
                     ("name", Kind::Scalar { text, .. }) => name = Some(text.clone()),
-                    ("value", Kind::Scalar { .. }) if value.is_null() => source = Some(EnvSource::Value(Template::default())),
+                    ("value", Kind::Scalar { .. }) if value.is_null() => {
+                        source = Some(EnvSource::Value(Template::default()))
+                    }
                     ("value", Kind::Scalar { text, .. }) => {
                         let template = Template::parse(text, reading).map_err(|f| f.at(value.span))?;
                         source = Some(EnvSource::Value(template));
@@ -428,14 +436,20 @@ fn value_from(node: &Node) -> Result<Value, Fault> {
         ("configMapKeyRef", &["name", "key", "optional"]),
         ("secretKeyRef", &["name", "key", "optional"]),
     ];
-    let fault = |found: String, span| Err(Fault::found(found).expected("one of `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` with its keys").at(span));
+    let fault = |found: String, span| {
+        Err(Fault::found(found)
+            .expected("one of `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` with its keys")
+            .at(span))
+    };
     let Kind::Map(entries) = &node.kind else { return fault(node.describe(), node.span) };
     let [(key, inner)] = entries.as_slice() else { return fault(format!("{} keys", entries.len()), node.span) };
     let Some((_, keys)) = KNOWN.iter().find(|(k, _)| *k == key.text) else {
         return fault(format!("`{}`", key.text), key.span);
     };
     let Kind::Map(fields) = &inner.kind else { return fault(inner.describe(), inner.span) };
-    if let Some((bad, _)) = fields.iter().find(|(k, v)| !keys.contains(&k.text.as_str()) || !matches!(v.kind, Kind::Scalar { .. })) {
+    if let Some((bad, _)) =
+        fields.iter().find(|(k, v)| !keys.contains(&k.text.as_str()) || !matches!(v.kind, Kind::Scalar { .. }))
+    {
         return fault(format!("`{}`", bad.text), bad.span);
     }
     let mut value = Value::from_node(node);
@@ -472,8 +486,12 @@ impl Setting for EnvList {
             self.0
                 .iter()
                 .map(|v| match &v.source {
-                    EnvSource::Value(t) => Value::from([("name", Value::from(v.name.as_str())), ("value", Value::from(t.notation()))]),
-                    EnvSource::From(from) => Value::from([("name", Value::from(v.name.as_str())), ("valueFrom", from.clone())]),
+                    EnvSource::Value(t) => {
+                        Value::from([("name", Value::from(v.name.as_str())), ("value", Value::from(t.notation()))])
+                    }
+                    EnvSource::From(from) => {
+                        Value::from([("name", Value::from(v.name.as_str())), ("valueFrom", from.clone())])
+                    }
                 })
                 .collect(),
         )

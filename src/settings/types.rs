@@ -146,7 +146,10 @@ fn scalar<'r>(raw: &'r Raw) -> Result<&'r str, Fault> {
 /// NUL can be part of no Kubernetes string that reaches a process.
 pub(super) fn refuse_nul(text: &str) -> Result<(), Fault> {
     if text.contains('\0') {
-        return Err(Fault { problem: Some(Problem::ForbiddenCharacter { what: "the character NUL" }), ..Fault::found("NUL") });
+        return Err(Fault {
+            problem: Some(Problem::ForbiddenCharacter { what: "the character NUL" }),
+            ..Fault::found("NUL")
+        });
     }
     Ok(())
 }
@@ -633,10 +636,7 @@ impl Setting for Models {
 }
 
 /// A mapping given as YAML or as text `key:value,key:value`, each pair split at its first colon.
-fn pairs(
-    raw: &Raw,
-    check: impl Fn(&str, &str) -> Result<(), String>,
-) -> Result<IndexMap<String, String>, Fault> {
+fn pairs(raw: &Raw, check: impl Fn(&str, &str) -> Result<(), String>) -> Result<IndexMap<String, String>, Fault> {
     let mut all = IndexMap::new();
     let mut add = |k: &str, v: &str, span: Option<Span>| {
         refuse_nul(v)?;

@@ -1,8 +1,8 @@
 //! Expansion of a parsed shell scenario.
 
 use super::{
-    Assign, Assignment, Content, Evaluation, Fallback, LARGEST_EXPANSION, MOST_ERRORS, Part, Script, Statement, Text, Value,
-    Variable, Write,
+    Assign, Assignment, Content, Evaluation, Fallback, LARGEST_EXPANSION, MOST_ERRORS, Part, Script, Statement, Text,
+    Value, Variable, Write,
 };
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::source::Span;
@@ -278,7 +278,12 @@ impl<'s> Run<'s, '_> {
                 self.notes.push(Diagnostic::note(problem, target.span));
             }
             latest.insert(&target.name, (index, assign.line));
-            assignments.push(Assignment { name: target.name.clone(), name_span: target.span, value, value_span: *value_span });
+            assignments.push(Assignment {
+                name: target.name.clone(),
+                name_span: target.span,
+                value,
+                value_span: *value_span,
+            });
         }
         let place = |d: &Diagnostic| d.span.map(|s| s.start);
         self.errors.0.sort_by_key(place);

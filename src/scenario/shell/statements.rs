@@ -5,7 +5,8 @@ use super::{Assign, Content, Part, Statement, Value, Variable, Word, Write};
 use crate::error::Problem;
 use crate::source::Span;
 
-const ONLY_ASSIGNMENTS: &str = "a scenario is read and never run: it holds `export NAME=value` lines and `cat << EOF > $X`";
+const ONLY_ASSIGNMENTS: &str =
+    "a scenario is read and never run: it holds `export NAME=value` lines and `cat << EOF > $X`";
 const NO_CONTROL: &str = "write the assignments that hold for this scenario, and a scenario file for each other case";
 const USE_EXPORT: &str = "write `export NAME=value`";
 const OWN_LINE: &str = "write each assignment in a line of its own; quote a value that holds this character";
@@ -172,7 +173,9 @@ impl Reader<'_> {
         let length = rest
             .iter()
             .enumerate()
-            .position(|(i, b)| ends_word(*b) || matches!(b, b'\'' | b'"' | b'\\' | b'$' | b'`') || self.line_end(self.pos + i) > 0)
+            .position(|(i, b)| {
+                ends_word(*b) || matches!(b, b'\'' | b'"' | b'\\' | b'$' | b'`') || self.line_end(self.pos + i) > 0
+            })
             .unwrap_or(rest.len());
         match rest.get(length) {
             Some(b'\'' | b'"' | b'\\' | b'$' | b'`') if self.continuation_at(self.pos + length) == 0 => self.pos,
@@ -260,7 +263,11 @@ impl Reader<'_> {
         let target = Variable { name: self.text[start..self.pos].to_owned(), span: self.span(start) };
         if self.looking_at("[") {
             self.word(false);
-            return self.refuse(format!("array element {}", self.quote(start)), start, "give the element a name of its own");
+            return self.refuse(
+                format!("array element {}", self.quote(start)),
+                start,
+                "give the element a name of its own",
+            );
         }
         if self.eat("+") {
             self.pos += 1;
@@ -290,7 +297,8 @@ impl Reader<'_> {
             return false;
         }
         let rest = &self.text[self.pos..self.end];
-        let inside = &rest[..rest.bytes().position(|b| matches!(b, b'(' | b')' | b'`') || b";|&<>\n".contains(&b)).unwrap_or(0)];
+        let inside =
+            &rest[..rest.bytes().position(|b| matches!(b, b'(' | b')' | b'`') || b";|&<>\n".contains(&b)).unwrap_or(0)];
         self.pos += inside.len();
         let mut words = inside.split([' ', '\t']).filter(|w| !w.is_empty());
         let found = words.next() == Some("mktemp") && self.eat(")") && (!quoted || self.eat("\""));
@@ -299,7 +307,8 @@ impl Reader<'_> {
             return false;
         }
         let directory = |w: &str| {
-            w == "--directory" || w.strip_prefix('-').is_some_and(|w| w.contains('d') && w.bytes().all(|b| b"dqtuV".contains(&b)))
+            w == "--directory"
+                || w.strip_prefix('-').is_some_and(|w| w.contains('d') && w.bytes().all(|b| b"dqtuV".contains(&b)))
         };
         if words.any(directory) {
             self.refuse("`mktemp -d`", start, "write `$(mktemp)`: a here-document fills a file");
@@ -382,7 +391,10 @@ impl Reader<'_> {
                     quoted = true;
                     self.pos += 1;
                     while self.peek().is_some_and(|b| b != byte) && self.line_end(self.pos) == 0 {
-                        if byte == b'"' && self.peek() == Some(b'\\') && matches!(self.at(self.pos + 1), Some(b'"' | b'\\' | b'$' | b'`')) {
+                        if byte == b'"'
+                            && self.peek() == Some(b'\\')
+                            && matches!(self.at(self.pos + 1), Some(b'"' | b'\\' | b'$' | b'`'))
+                        {
                             self.pos += 1;
                         }
                         delimiter.push_str(self.bump());
@@ -488,7 +500,10 @@ impl Reader<'_> {
         let delimiter = &document.delimiter;
         let similar = self.text[self.pos..].lines().position(|l| l.trim() == delimiter);
         let hint = match similar {
-            Some(after) => format!("line {} holds it with blanks around it; the line must hold it alone", self.line(self.pos) + after),
+            Some(after) => format!(
+                "line {} holds it with blanks around it; the line must hold it alone",
+                self.line(self.pos) + after
+            ),
             None => format!("add a line that holds `{delimiter}` alone"),
         };
         let message = format!("a here-document without the line `{delimiter}` that ends it");
@@ -509,7 +524,8 @@ impl Reader<'_> {
                         self.here_document();
                         self.refuse("a here-document for this command", start, IDIOM);
                     } else {
-                        let length = self.text[start..self.end].bytes().take(3).take_while(|b| matches!(b, b'<' | b'>')).count();
+                        let length =
+                            self.text[start..self.end].bytes().take(3).take_while(|b| matches!(b, b'<' | b'>')).count();
                         self.pos += length;
                         self.refuse(format!("redirection {}", self.quote(start)), start, QUOTE_VALUE);
                     }

@@ -3,7 +3,8 @@
 use super::reader::{Reader, ends_word, is_name, push};
 use super::{DEEPEST, Fallback, Part, Variable, Word};
 
-const WRITE_VALUE: &str = "a scenario is read and never run: write the value itself, or `\\$` if the pod is to expand it";
+const WRITE_VALUE: &str =
+    "a scenario is read and never run: write the value itself, or `\\$` if the pod is to expand it";
 const WRITE_DEFAULT: &str = "only `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}` are expanded: write the value itself, or `\\$` if the pod is to expand it";
 const QUOTE_IT: &str = "put the value in single quotes if this is text";
 
@@ -149,7 +150,11 @@ impl<'t> Reader<'t> {
             Some(b'\'') if !literal => {
                 self.pos = after + 1;
                 self.skip_to_quote(b'\'', start);
-                self.refuse(format!("quoting {}", self.quote(start)), start, "write the text in single quotes, a line end as a line end");
+                self.refuse(
+                    format!("quoting {}", self.quote(start)),
+                    start,
+                    "write the text in single quotes, a line end as a line end",
+                );
             }
             Some(b'"') if !literal => {
                 self.pos = after + 1;
@@ -302,7 +307,8 @@ impl<'t> Reader<'t> {
     fn quotes_as_text(&mut self, word: &mut Word) {
         let start = self.pos;
         let rest = &self.text[start + 1..self.end];
-        let stop = rest.bytes().position(|b| matches!(b, b'\'' | b'}' | b'"' | b'$' | b'`' | b'\n')).unwrap_or(rest.len());
+        let stop =
+            rest.bytes().position(|b| matches!(b, b'\'' | b'}' | b'"' | b'$' | b'`' | b'\n')).unwrap_or(rest.len());
         if rest.as_bytes().get(stop) == Some(&b'\'') {
             self.pos += stop + 2;
             push(word, &self.text[start..self.pos]);
