@@ -157,7 +157,7 @@ impl Lexer<'_> {
             .iter()
             .map(|c| without_prefix(c))
             .find(|c| c.windows(2).any(|w| is_text(&w[0], "vllm") && is_text(&w[1], "serve")))
-            .map(|c| c.iter().map(|w| text_of(w)).collect())
+            .map(|c| c.iter().map(text_of).collect())
             .unwrap_or_default();
         Lowered { script, words, server }
     }

@@ -271,7 +271,7 @@ section! {
         set gpu_memory_utilization: Fraction = "gpuMemoryUtilization" by Standalone;
         /// How weights are loaded.
         set load_format: LoadFormat = "loadFormat" by Standalone;
-        /// Log level.
+        /// Level of the server's log.
         set logging_level: LogLevel = "loggingLevel" by Standalone;
         /// Extra configuration of the model loader.
         set model_loader_extra_config: JsonObject = "modelLoaderExtraConfig" by Standalone;
@@ -351,7 +351,7 @@ section! {
         set gpu_memory_utilization: Option<Fraction> = "gpuMemoryUtilization" by Modelservice;
         /// Network device to ask for.
         set network_resource: Option<ResourceName> = "networkResource" by Modelservice, "" means "";
-        /// How many of it.
+        /// How many of it each pod asks for.
         set network_count: Option<Count> = "networkCount" by Modelservice, "" means "";
         /// CPU of each pod.
         set cpu: Option<CpuQuantity> = "cpu" by Modelservice;
@@ -391,7 +391,7 @@ section! {
 section! {
     /// The gateway of the llm-d method.
     Gateway {
-        /// GatewayClass.
+        /// GatewayClass of the gateway.
         set class_name: ObjectName = "className" by Modelservice;
     }
 }
@@ -420,9 +420,9 @@ section! {
 section! {
     /// One chart.
     Chart {
-        /// Name or reference.
+        /// Name of the chart, or its `oci://` reference.
         set name: ChartName = "name" by Modelservice;
-        /// Version.
+        /// Version of the chart.
         set version: Option<ChartVersion> = "version" by Modelservice, "auto" means "the version catalogue decides";
     }
 }
@@ -450,11 +450,11 @@ section! {
         set claim_name: ObjectName = "claimName" by All;
         /// Size of that claim.
         set size: Quantity = "size" by All;
-        /// Workload profile.
+        /// Workload profile of the load generator.
         set profile: ProfileName = "profile" by Run;
         /// Parameters that replace those of the profile.
         set profile_overrides: Parameters = "profileOverrides" by Run;
-        /// Experiment file.
+        /// File that describes an experiment: factors, levels, treatments.
         set experiment: Option<FreeText> = "experiment" by Run, "" means "";
         /// Program that the launcher pod runs.
         set executable: FreeText = "executable" by Run;

@@ -365,24 +365,22 @@ impl EnvList {
     fn from_names(text: &str, reading: &Reading<'_>) -> Result<Self, Fault> {
         let mut all = Self::default();
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            let source = match (
-                reading.locals.get(name),
-                variables::find(name).and_then(variables::Variable::reference),
-            ) {
-                (Some(local), _) => Template::text(local),
-                (None, Some(path)) => {
-                    Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }])
-                }
-                (None, None) => {
-                    let problem = Problem::UnresolvedReference {
-                        reference: name.to_owned(),
-                        nearest: nearest(name, variables::names()),
-                    };
-                    return Err(Fault { problem: Some(problem), ..Fault::found(name) }.hint(
+            let source =
+                match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
+                    (Some(local), _) => Template::text(local),
+                    (None, Some(path)) => {
+                        Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }])
+                    }
+                    (None, None) => {
+                        let problem = Problem::UnresolvedReference {
+                            reference: name.to_owned(),
+                            nearest: nearest(name, variables::names()),
+                        };
+                        return Err(Fault { problem: Some(problem), ..Fault::found(name) }.hint(
                         "the list names variables that the scenario sets, or is the path of a file with a YAML list",
                     ));
-                }
-            };
+                    }
+                };
             all.push(EnvVar { name: variables::pod_name(name).to_owned(), source: EnvSource::Value(source) })?;
         }
         Ok(all)

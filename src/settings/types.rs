@@ -131,7 +131,7 @@ impl<T: Setting> Setting for Option<T> {
 }
 
 /// The text of a scalar, in whatever notation; NUL is refused here once for all types.
-fn scalar<'r>(raw: &'r Raw) -> Result<&'r str, Fault> {
+fn scalar(raw: &Raw) -> Result<&str, Fault> {
     let text = match raw {
         Raw::Text(t) | Raw::Document(t, _) => t,
         Raw::Node(node) => match &node.kind {
