@@ -2,8 +2,8 @@
 
 use crate::check::objects::identity;
 use crate::error::Errors;
-use crate::plan::names::{fit, hash};
-use crate::plan::{Plan, names};
+use crate::plan::Plan;
+use crate::plan::names::{digest, fit};
 use crate::render::engine::{self, to_template};
 use crate::render::{Half, Object, Removal};
 use crate::settings::resolve::{Resolved, describe_origin};
@@ -77,7 +77,7 @@ fn id(objects: &[Object], settings: &Value) -> String {
         text.push_str("---\n");
         text.push_str(&object.value.to_yaml());
     }
-    format!("sha256:{}", hash(&text))
+    digest(&text)
 }
 
 /// The ConfigMap by which a result can cite its stack.
@@ -105,7 +105,7 @@ fn place(objects: Vec<Object>) -> Vec<Manifest> {
             let group = (object.half, object.step);
             count = if last == Some(group) { count + 1 } else { 1 };
             last = Some(group);
-            let name = names::fit(&format!("{}-{}", object.kind().to_lowercase(), object.name()), 100);
+            let name = fit(&format!("{}-{}", object.kind().to_lowercase(), object.name()), 100);
             let path = format!("manifests/{}/{:02}-{count:03}-{name}.yaml", object.half.folder(), object.step);
             Manifest { path: path.into(), object }
         })
@@ -198,12 +198,11 @@ fn describe(
             Value::Map(map)
         })
         .collect();
-    let hashes: Map =
-        files.iter().map(|f| (f.path.to_string(), format!("sha256:{}", hash(&f.content)).into())).collect();
+    let hashes: Map = files.iter().map(|f| (f.path.to_string(), digest(&f.content).into())).collect();
     let used = inputs
         .all()
         .filter(|s| s.is_file)
-        .map(|s| Value::from([("name", Value::from(s.name.as_str())), ("sha256", Value::from(hash(&s.text)))]))
+        .map(|s| Value::from([("name", Value::from(s.name.as_str())), ("sha256", Value::from(digest(&s.text)))]))
         .collect();
     Value::from([
         ("tool", Value::from("llmdbench")),

@@ -243,9 +243,14 @@ impl Window {
             to = floor(start + Self::WIDTH);
         }
         let end = end.clamp(start, to);
-        let clean = mask_tokens(&text[from..to].replace(|c: char| c.is_ascii_control() && c != '\t', " "));
+        let clean = mask_tokens(&text[from..to].replace(misleading, "\u{fffd}"));
         Self { text: clean, first_line, start: start - from, end: end - from }
     }
+}
+
+/// Characters that a terminal would act on, or that turn the order of the text around.
+fn misleading(c: char) -> bool {
+    c.is_control() && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Hides what is assigned to a name that ends in `TOKEN`; the length stays, so that places stay right.

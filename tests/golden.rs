@@ -1,7 +1,7 @@
 //! Every shipped scenario, rendered by each method it runs, is a golden test: `golden/NAME.METHOD/` is exactly what
 //! `llmdbench render -c NAME -t METHOD -o` writes.
 //!
-//! `LLMDBENCH_UPDATE_GOLDENS=1 cargo test --test golden` rewrites them.
+//! `UPDATE_GOLDENS=1 cargo test --test golden` rewrites them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn scenarios() -> Vec<String> {
 
 #[test]
 fn shipped_scenarios_render_to_their_goldens() {
-    let update = std::env::var_os("LLMDBENCH_UPDATE_GOLDENS").is_some();
+    let update = std::env::var_os("UPDATE_GOLDENS").is_some();
     let mut wanted = Vec::new();
     let mut differences = String::new();
     for scenario in scenarios() {
@@ -97,10 +97,7 @@ fn shipped_scenarios_render_to_their_goldens() {
             wanted.push(name);
         }
     }
-    assert!(
-        differences.is_empty(),
-        "{differences}\nLLMDBENCH_UPDATE_GOLDENS=1 cargo test --test golden rewrites the goldens"
-    );
+    assert!(differences.is_empty(), "{differences}\nUPDATE_GOLDENS=1 cargo test --test golden rewrites the goldens");
     for entry in std::fs::read_dir(root().join("golden")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         assert!(wanted.contains(&name), "golden/{name} belongs to no shipped scenario");

@@ -385,7 +385,7 @@ impl Planner<'_> {
                     let args = line.split_off(1);
                     return Ok((line, args));
                 }
-                let mut text = format!("set -e\n{}\nexec", scope.preprocess.trim());
+                let mut text = format!("set -e\n{}\nexec", script::for_kubelet(scope.preprocess.trim()));
                 for word in &line {
                     text.push_str(if word.starts_with("--") { " \\\n  " } else { " " });
                     text.push_str(&script::quote_with_variables(word, &known));
@@ -401,8 +401,11 @@ impl Planner<'_> {
                 // The default, but for the preprocess script, is never dropped in silence.
                 let unused = !s.standalone.preprocess.does_nothing()
                     && !template.references().any(|r| r == "standalone.preprocess");
-                let script =
-                    if unused { format!("{}\n{}", scope.preprocess.trim(), lowered.script) } else { lowered.script };
+                let script = if unused {
+                    format!("{}\n{}", script::for_kubelet(scope.preprocess.trim()), lowered.script)
+                } else {
+                    lowered.script
+                };
                 match lowered.words.filter(|_| !unused) {
                     Some(mut words) => {
                         let args = words.split_off(1);

@@ -150,7 +150,7 @@ impl Lexer<'_> {
         }
         self.end_command();
         self.commands.pop();
-        let script = self.out.trim().to_owned();
+        let script = for_kubelet(self.out.trim());
         let words = self.simple();
         let server = self
             .commands
@@ -329,7 +329,7 @@ impl Lexer<'_> {
                 self.push(Part::Variable(inner));
                 return;
             }
-            if self.peek_char(0).is_none_or(|c| c.is_whitespace() || c == '"') {
+            if self.peek_char(0).is_none_or(|c| c.is_whitespace() || c == '"' && quoted) {
                 self.push(Part::Text("$".into()));
                 return;
             }
@@ -371,16 +371,29 @@ impl Lexer<'_> {
         command
             .iter()
             .map(|word| {
-                word.iter()
-                    .map(|part| match part {
-                        Part::Text(t) => Some(t.clone()),
-                        Part::Variable(n) => Some(format!("$({n})")),
-                        Part::Opaque => None,
-                    })
-                    .collect()
+                let mut out = String::new();
+                for part in word {
+                    match part {
+                        Part::Text(t) => out.push_str(&for_kubelet(t)),
+                        Part::Variable(n) => {
+                            // A dollar sign before a reference would make it a literal text.
+                            if out.ends_with('$') {
+                                out.push('$');
+                            }
+                            out.push_str(&format!("$({n})"));
+                        }
+                        Part::Opaque => return None,
+                    }
+                }
+                Some(out)
             })
             .collect()
     }
+}
+
+/// A shell's text as the kubelet has to be given it: the kubelet takes `$$` for one dollar sign.
+pub fn for_kubelet(text: &str) -> String {
+    text.replace("$$", "$$$$")
 }
 
 /// Commands that do nothing.

@@ -6,7 +6,7 @@
 //! `REPLACE_ENV_NAME++++default=text`). What a reference stands for is data: it can never end a word, a quote or a list
 //! element that it stands in. Only a setting that is a shell script itself is put into a script as script.
 
-use super::types::{Fault, Raw, Reading, Setting, refuse_nul};
+use super::types::{Fault, Raw, Reading, Setting, refuse_unreadable};
 use super::variables;
 use crate::check::names;
 use crate::error::{Problem, nearest};
@@ -78,7 +78,7 @@ impl Template {
     /// # Errors
     /// A reference to a name that is neither a setting, nor of the current model, nor assigned by the scenario.
     pub fn parse(text: &str, reading: &Reading<'_>) -> Result<Self, Fault> {
-        refuse_nul(text)?;
+        refuse_unreadable(text)?;
         let mut segments = Vec::new();
         let mut literal = String::new();
         let mut rest = text;

@@ -130,7 +130,7 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-/// The text of a scalar, in whatever notation; NUL is refused here once for all types.
+/// The text of a scalar, in whatever notation; what no reader takes is refused here once for all types.
 fn scalar(raw: &Raw) -> Result<&str, Fault> {
     let text = match raw {
         Raw::Text(t) | Raw::Document(t, _) => t,
@@ -139,19 +139,20 @@ fn scalar(raw: &Raw) -> Result<&str, Fault> {
             _ => return Err(Fault::found(node.describe())),
         },
     };
-    refuse_nul(text)?;
+    refuse_unreadable(text)?;
     Ok(text)
 }
 
-/// NUL can be part of no Kubernetes string that reaches a process.
-pub(super) fn refuse_nul(text: &str) -> Result<(), Fault> {
-    if text.contains('\0') {
-        return Err(Fault {
-            problem: Some(Problem::ForbiddenCharacter { what: "the character NUL" }),
-            ..Fault::found("NUL")
-        });
-    }
-    Ok(())
+/// Refuses the characters that some reader on the way to the cluster loses: NUL can be part of no argument, and kustomize
+/// cannot read the others back whatever notation they are written in.
+pub(super) fn refuse_unreadable(text: &str) -> Result<(), Fault> {
+    let what = match text.chars().find(|c| matches!(c, '\0' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')) {
+        None => return Ok(()),
+        Some('\0') => "the character NUL",
+        Some('\u{7f}'..='\u{9f}') => "a control character between U+007F and U+009F",
+        Some(_) => "the character U+FFFE or U+FFFF",
+    };
+    Err(Fault { problem: Some(Problem::ForbiddenCharacter { what }), ..Fault::found(what) })
 }
 
 /// Implements [`Setting`] for a type with one scalar: what it expects, how its text is read, its canonical value.
@@ -332,7 +333,7 @@ macro_rules! number_setting {
         }
         scalar_setting!($type, $expects, |text| {
             match text.parse::<$inner>() {
-                Ok(n) if ($range).contains(&n) && text.bytes().all(|b| b.is_ascii_digit()) => Ok(Self(n)),
+                Ok(n) if ($range).contains(&n) && n.to_string() == text => Ok(Self(n)),
                 _ => Err(bad(text)),
             }
         }, |this| Value::from(this.0));
@@ -531,7 +532,7 @@ fn list<'r, T>(raw: &'r Raw, read: impl Fn(&'r str) -> Result<T, Fault>) -> Resu
             .iter()
             .map(|node| match &node.kind {
                 Kind::Scalar { text, .. } if !node.is_null() => {
-                    refuse_nul(text).and_then(|()| read(text)).map_err(|f| f.at(node.span))
+                    refuse_unreadable(text).and_then(|()| read(text)).map_err(|f| f.at(node.span))
                 }
                 _ => Err(Fault::found(node.describe()).at(node.span)),
             })
@@ -639,7 +640,7 @@ impl Setting for Models {
 fn pairs(raw: &Raw, check: impl Fn(&str, &str) -> Result<(), String>) -> Result<IndexMap<String, String>, Fault> {
     let mut all = IndexMap::new();
     let mut add = |k: &str, v: &str, span: Option<Span>| {
-        refuse_nul(v)?;
+        refuse_unreadable(v)?;
         let fault = match check(k, v) {
             Ok(()) if all.insert(k.to_owned(), v.to_owned()).is_none() => return Ok(()),
             Ok(()) => Fault::found(format!("`{k}` twice")),
