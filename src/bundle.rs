@@ -148,6 +148,20 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) ->
             ("reason", Value::from(reason)),
         ])
     };
+    let wait = |m: &&Manifest| matches!(m.object.kind(), "Job" | "Deployment");
+    let waits: Vec<Value> = manifests
+        .iter()
+        .filter(wait)
+        .map(|m| {
+            let job = m.object.kind() == "Job";
+            Value::from([
+                ("what", Value::from(format!("{}/{}", m.object.kind().to_lowercase(), m.object.name()))),
+                ("namespace", Value::from(m.object.namespace())),
+                ("condition", Value::from(if job { "complete" } else { "available" })),
+                ("timeout", Value::from(if job { s.storage.model.download_timeout.0 } else { s.timeouts.ready.0 })),
+            ])
+        })
+        .collect();
     let harness = s.harness.namespace.as_ref().map_or(s.namespace.0.as_str(), |n| n.0.as_str());
     Value::from([
         ("id", Value::from(id)),
@@ -157,8 +171,8 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) ->
         ("secret", Value::from(s.hugging_face.secret_name.0.as_str())),
         ("key", Value::from(s.hugging_face.secret_key.0.as_str())),
         ("stacks", Value::List(stacks)),
+        ("waits", Value::List(waits)),
         ("objects", Value::List(manifests.iter().map(row).collect())),
-        ("has_admin", Value::Bool(manifests.iter().any(|m| m.object.half == Half::Admin))),
     ])
 }
 

@@ -111,7 +111,10 @@ impl<'t> Builder<'t> {
             }
             Some(Err(e)) => {
                 let at = e.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
-                Err(self.fail(Span::new(self.id, at, at), format!("not valid YAML: {}", e.info())))
+                let line = self.text[..at].rfind('\n').map_or(0, |i| i + 1);
+                let indented_by_tab = self.text[line..].trim_start_matches(' ').starts_with('\t');
+                let d = self.fail(Span::new(self.id, at, at), format!("not valid YAML: {}", e.info()));
+                Err(if indented_by_tab { d.with_hint("YAML is indented by spaces; this line has a tab") } else { d })
             }
             None => Ok((Event::StreamEnd, Span::new(self.id, self.text.len(), self.text.len()))),
         }

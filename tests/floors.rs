@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["tree"],
     &["yaml"],
     &["error"],
-    &["source"],
+    &["source", "credential"],
 ];
 
 fn floor(module: &str) -> usize {

@@ -1,7 +1,7 @@
 //! `variables`: the reference of settings and of the original's variables.
 
 use super::{cli, print, table};
-use crate::error::Errors;
+use crate::error::{Diagnostic, Errors, Problem, nearest};
 use crate::settings::resolve::{Inputs, resolve};
 use crate::settings::sections::reference_text;
 use crate::settings::variables::{self, Editions, Effect};
@@ -70,6 +70,11 @@ pub(super) fn run(args: &cli::Variables, sources: &mut Sources) -> Result<(), Er
         if wanted(&[v.name]) {
             rows.push(row(v.name, "", in_editions(v.editions), "", "", effect, &meaning));
         }
+    }
+    if let (Some(filter), true) = (&args.filter, rows.is_empty()) {
+        let known = fields().iter().map(|f| f.path.as_str()).chain(variables::names());
+        let problem = Problem::UnknownSetting { path: filter.clone(), nearest: nearest(filter, known) };
+        return Err(Diagnostic::error(problem, None).into());
     }
     let headings = ["variable", "setting", "editions", "takes", "default", "used by", "meaning"];
     if args.format == cli::Format::Table {

@@ -112,7 +112,7 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
     }
 
     fill(&mut s.harness.namespace, Some(s.namespace.clone()), o, "harness.namespace", "namespace");
-    let runner = ObjectName(format!("{}-runner", s.harness.name.word()));
+    let runner = ObjectName(format!("{}-{}-runner", s.release, s.harness.name.word()));
     fill(&mut s.harness.service_account, Some(runner), o, "harness.serviceAccount", "harness.name");
     errors.into_result()
 }

@@ -161,8 +161,8 @@ section! {
         set size: Quantity = "size" by All;
         /// Where the volume is mounted in the standalone server and in the data-access Pod.
         set mount_path: ContainerPath = "mountPath" by Standalone;
-        /// Longest time in seconds that a download may take; afterwards its Job fails.
-        set download_timeout: Seconds = "downloadTimeout" by All;
+        /// Seconds that a download may take before the servers that wait for it count as failed.
+        set download_timeout: Positive = "downloadTimeout" by Standalone;
         sub download_image: Image = "downloadImage";
     }
 }
@@ -248,8 +248,9 @@ section! {
 section! {
     /// How long things may take.
     Timeouts {
-        /// Seconds within which the pods of the standalone server must be ready; the Deployment reports failure afterwards.
-        set ready: Seconds = "ready" by Standalone;
+        /// Seconds within which the pods of the standalone server must be ready, once the model is there; the Deployment reports
+        /// failure afterwards.
+        set ready: Positive = "ready" by Standalone;
         /// Seconds that the standup script waits for other objects.
         set wait: Seconds = "wait" by Scripts;
     }
@@ -444,7 +445,7 @@ section! {
         set name: Harness = "name" by All;
         /// Namespace of the load generator. Not set: that of the stacks.
         set namespace: Option<DnsLabel> = "namespace" by All;
-        /// Service account of the load generator. Not set: the harness name and `-runner`.
+        /// Service account of the load generator. Not set: release, harness name and `runner`, with dashes between.
         set service_account: Option<ObjectName> = "serviceAccount" by All;
         /// Name of the claim that holds results.
         set claim_name: ObjectName = "claimName" by All;

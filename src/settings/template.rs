@@ -18,6 +18,8 @@ use crate::yaml::{Kind, Node};
 pub enum Segment {
     /// Text as it is.
     Text(String),
+    /// The value of a variable that the scenario itself made up.
+    Own(String),
     /// The value of a setting or of the current model, or a default where that is empty.
     Reference {
         /// Path of the setting, or a name of [`MODEL_NAMES`].
@@ -44,14 +46,22 @@ pub enum Referent {
     /// A value; quoted wherever it stands in a script.
     Data(String),
     /// A piece of shell script, put into scripts as it is.
-    Script(String),
+    Script(Template),
 }
 
 impl Referent {
     /// The text, whatever it is.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> String {
         match self {
-            Self::Data(t) | Self::Script(t) => t,
+            Self::Data(t) => t.clone(),
+            Self::Script(t) => t.notation(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Data(t) => t.is_empty(),
+            Self::Script(t) => t.0.is_empty(),
         }
     }
 }
@@ -69,8 +79,8 @@ const DEFAULT: &str = "++++default=";
 
 impl Template {
     /// A template without references.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self(vec![Segment::Text(text.into())])
+    pub fn word(text: &str) -> Self {
+        Self(vec![Segment::Text(text.to_owned())])
     }
 
     /// Reads both notations.
@@ -99,10 +109,7 @@ impl Template {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix(TOKEN) {
                 let (piece, remaining) = variable_reference(after, reading)?;
-                match piece {
-                    Segment::Text(t) => literal.push_str(&t),
-                    reference => push(&mut literal, Some(reference)),
-                }
+                push(&mut literal, Some(piece));
                 rest = remaining;
             } else {
                 let c = rest.chars().next().unwrap_or_default();
@@ -119,12 +126,21 @@ impl Template {
     /// # Errors
     /// A reference without a value and without a default.
     pub fn expand(&self, scope: &dyn Scope) -> Result<String, Problem> {
+        self.expand_with(scope, &|text| text.to_owned())
+    }
+
+    /// As [`Self::expand`], with what is put in for references passed through `data`.
+    ///
+    /// # Errors
+    /// A reference without a value and without a default.
+    pub fn expand_with(&self, scope: &dyn Scope, data: &dyn Fn(&str) -> String) -> Result<String, Problem> {
         self.0
             .iter()
             .map(|s| match s {
                 Segment::Text(t) => Ok(t.clone()),
+                Segment::Own(t) => Ok(data(t)),
                 Segment::Reference { path, default } => {
-                    referent(path, default.as_deref(), scope).map(|r| r.text().to_owned())
+                    referent(path, default.as_deref(), scope).map(|r| data(&r.text()))
                 }
             })
             .collect()
@@ -134,7 +150,7 @@ impl Template {
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|s| match s {
             Segment::Reference { path, .. } => Some(path.as_str()),
-            Segment::Text(_) => None,
+            Segment::Text(_) | Segment::Own(_) => None,
         })
     }
 
@@ -143,7 +159,7 @@ impl Template {
         self.0
             .iter()
             .map(|s| match s {
-                Segment::Text(t) => t.replace("${", if has_path_reference(t) { "$${" } else { "${" }),
+                Segment::Text(t) | Segment::Own(t) => t.replace("${", if has_path_reference(t) { "$${" } else { "${" }),
                 Segment::Reference { path, default } => {
                     let dot = if path.contains('.') { "" } else { "." };
                     let default = default.as_ref().map_or(String::new(), |d| format!(":-{d}"));
@@ -160,8 +176,8 @@ impl Template {
 /// A reference without a value and without a default.
 pub fn referent(path: &str, default: Option<&str>, scope: &dyn Scope) -> Result<Referent, Problem> {
     match (scope.resolve(path), default) {
-        (Some(r), None) if !r.text().is_empty() => Ok(r),
-        (Some(r), Some(d)) => Ok(if r.text().is_empty() { Referent::Data(d.to_owned()) } else { r }),
+        (Some(r), None) if !r.is_empty() => Ok(r),
+        (Some(r), Some(d)) => Ok(if r.is_empty() { Referent::Data(d.to_owned()) } else { r }),
         (None, Some(d)) => Ok(Referent::Data(d.to_owned())),
         (_, None) => Err(Problem::UnresolvedReference {
             reference: path.to_owned(),
@@ -215,11 +231,11 @@ fn variable_reference<'t>(text: &'t str, reading: &Reading<'_>) -> Result<(Segme
     }
     if let Some(local) = reading.locals.get(name) {
         let value = if local.is_empty() { default.unwrap_or_default() } else { local.clone() };
-        return Ok((Segment::Text(value), rest));
+        return Ok((Segment::Own(value), rest));
     }
     match (variables::find(name).and_then(variables::Variable::reference), default) {
         (Some(path), default) => Ok((Segment::Reference { path: path.to_owned(), default }, rest)),
-        (None, Some(default)) => Ok((Segment::Text(default), rest)),
+        (None, Some(default)) => Ok((Segment::Own(default), rest)),
         (None, None) => {
             let problem = Problem::UnresolvedReference {
                 reference: format!("{TOKEN}{name}"),
@@ -367,7 +383,7 @@ impl EnvList {
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             let source =
                 match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
-                    (Some(local), _) => Template::text(local),
+                    (Some(local), _) => Template(vec![Segment::Own(local.clone())]),
                     (None, Some(path)) => {
                         Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }])
                     }
@@ -399,6 +415,9 @@ impl EnvList {
             };
             let (mut name, mut source) = (None, None);
             for (key, value) in entries {
+                if key.text.starts_with("value") && source.is_some() {
+                    return Err(Fault::found("both").expected("`value` or `valueFrom`").at(key.span));
+                }
                 match (key.text.as_str(), &value.kind) {
                     ("name", Kind::Scalar { text, .. }) => name = Some(text.clone()),
                     ("value", Kind::Scalar { .. }) if value.is_null() => {

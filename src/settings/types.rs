@@ -210,8 +210,14 @@ text_setting!(
 );
 text_setting!(
     /// A Helm release suffix and value of our labels: a DNS label of at most 40 characters.
-    ReleaseName, "a release name (a DNS label of at most 40 characters)", |text| {
-        names::dns_label(text).and_then(|()| if text.len() > 40 { Err(format!("it has {} characters", text.len())) } else { Ok(()) })
+    ReleaseName, "a release name (a DNS label of at most 40 characters that starts with a letter)", |text| {
+        names::dns_label(text).and_then(|()| match text.len() {
+            41.. => Err(format!("it has {} characters", text.len())),
+            _ if !text.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                Err("names of Services are made from it, and they start with a letter".into())
+            }
+            _ => Ok(()),
+        })
     }
 );
 text_setting!(
@@ -251,12 +257,12 @@ text_setting!(
 text_setting!(
     /// A DNS suffix with its leading dot.
     DomainSuffix, "a DNS suffix such as `.svc.cluster.local`", |text| {
-        text.strip_prefix('.').ok_or_else(|| "it starts with a dot".to_owned()).and_then(names::dns_subdomain)
+        text.strip_prefix('.').ok_or_else(|| "it starts with a dot".to_owned()).and_then(names::host_name)
     }
 );
 text_setting!(
     /// A host name for HTTP routes.
-    HostName, "a host name", |text| names::dns_subdomain(text.strip_prefix("*.").unwrap_or(text))
+    HostName, "a host name", |text| names::host_name(text.strip_prefix("*.").unwrap_or(text))
 );
 text_setting!(
     /// URL of an API server or a repository.
@@ -520,8 +526,6 @@ word_setting!(
         ReadWriteOnce = "ReadWriteOnce",
         /// One pod reads and writes.
         ReadWriteOncePod = "ReadWriteOncePod",
-        /// Many nodes read.
-        ReadOnlyMany = "ReadOnlyMany",
     }
 );
 
