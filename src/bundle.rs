@@ -5,7 +5,9 @@ use crate::error::Errors;
 use crate::plan::Plan;
 use crate::plan::names::{digest, fit};
 use crate::render::engine::{self, to_template};
+use crate::render::releases::Release;
 use crate::render::{Half, Object, Removal};
+use crate::render::{helmfile, values};
 use crate::settings::resolve::{Resolved, describe_origin};
 use crate::source::Sources;
 use crate::tree::{Map, Value};
@@ -29,6 +31,8 @@ pub struct Bundle {
     pub id: String,
     /// The manifests, in the order they are applied.
     pub manifests: Vec<Manifest>,
+    /// The Helm releases, in the order they are installed.
+    pub releases: Vec<Release>,
     /// All files, the record `bundle.json` last.
     pub files: Vec<File>,
 }
@@ -51,19 +55,29 @@ const FORMAT: u64 = 1;
 /// Defects of templates.
 pub fn bundle(resolved: &Resolved, plan: &Plan, mut objects: Vec<Object>, inputs: &Sources) -> Result<Bundle, Errors> {
     let settings = Value::Map(resolved.flat());
-    let id = id(&objects, &settings);
+    let releases = values::releases(resolved, plan);
+    let id = id(&objects, &releases, &settings);
     objects.push(record(resolved, &id, &settings)?);
     objects.sort_by_key(|o| (o.half, o.step));
     let manifests = place(objects);
 
     let mut files: Vec<File> = manifests.iter().map(|m| file(m.path.clone(), m.object.value.to_yaml())).collect();
+    for release in &releases {
+        files.push(file(format!("helm/{}/values.yaml", release.name).into(), release.values.to_yaml()));
+    }
+    if !releases.is_empty() {
+        files.push(file(
+            "helm/helmfile.yaml".into(),
+            helmfile::helmfile(&releases, u64::from(resolved.settings.timeouts.wait.0)).to_yaml(),
+        ));
+    }
     files.push(file("kustomization.yaml".into(), kustomization(&manifests).to_yaml()));
     let context = readme(resolved, plan, &manifests, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let json = describe(resolved, plan, &manifests, &files, &id, inputs).to_json();
+    let json = describe(resolved, plan, &manifests, &releases, &files, &id, inputs).to_json();
     files.push(file("bundle.json".into(), json));
-    Ok(Bundle { id, manifests, files })
+    Ok(Bundle { id, manifests, releases, files })
 }
 
 fn file(path: Utf8PathBuf, content: String) -> File {
@@ -71,8 +85,11 @@ fn file(path: Utf8PathBuf, content: String) -> File {
 }
 
 /// The id covers what reaches the cluster and every setting; not where a setting came from.
-fn id(objects: &[Object], settings: &Value) -> String {
+fn id(objects: &[Object], releases: &[Release], settings: &Value) -> String {
     let mut text = settings.to_yaml();
+    for release in releases {
+        text.push_str(&format!("---\n{} {}\n{}", release.name, release.version, release.values.to_yaml()));
+    }
     for object in objects {
         text.push_str("---\n");
         text.push_str(&object.value.to_yaml());
@@ -189,6 +206,7 @@ fn describe(
     resolved: &Resolved,
     plan: &Plan,
     manifests: &[Manifest],
+    releases: &[Release],
     files: &[File],
     id: &str,
     inputs: &Sources,
@@ -225,12 +243,30 @@ fn describe(
         ("inputs", Value::List(used)),
         ("settings", Value::Map(settings)),
         ("objects", Value::List(objects)),
-        ("releases", Value::List(Vec::new())),
+        ("releases", Value::List(releases.iter().map(describe_release).collect())),
         ("images", strings(images(plan))),
-        ("charts", Value::List(Vec::new())),
-        ("delete", Value::List(delete_plan(manifests))),
+        ("charts", charts(releases)),
+        ("delete", Value::List(delete_plan(manifests, releases))),
         ("files", Value::Map(hashes)),
     ])
+}
+
+fn describe_release(release: &Release) -> Value {
+    Value::from([
+        ("name", Value::from(release.name.as_str())),
+        ("namespace", Value::from(release.namespace.as_str())),
+        ("chart", Value::from(release.chart.reference())),
+        ("version", Value::from(release.version.as_str())),
+        ("needs", Value::from(release.needs.clone())),
+    ])
+}
+
+/// Charts with their versions, each once.
+fn charts(releases: &[Release]) -> Value {
+    let mut all: Vec<String> = releases.iter().map(|r| format!("{}:{}", r.chart.reference(), r.version)).collect();
+    all.sort();
+    all.dedup();
+    Value::from(all)
 }
 
 fn object_reference(object: &Object) -> Map {
@@ -245,7 +281,22 @@ fn object_reference(object: &Object) -> Map {
 }
 
 /// What to remove, in order: what was applied last goes first, so that pods go before their volumes.
-fn delete_plan(manifests: &[Manifest]) -> Vec<Value> {
+fn delete_plan(manifests: &[Manifest], releases: &[Release]) -> Vec<Value> {
+    // Releases stand between what they need and the routes that lead to them.
+    let release = |r: &Release| {
+        Value::from([
+            ("release", Value::from(r.name.as_str())),
+            ("namespace", Value::from(r.namespace.as_str())),
+            ("remove", Value::from("always")),
+        ])
+    };
+    let (routes, rest): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| m.object.step > 8);
+    let routes = delete_objects(&routes);
+    let rest = delete_objects(&rest);
+    routes.into_iter().chain(releases.iter().rev().map(release)).chain(rest).collect()
+}
+
+fn delete_objects(manifests: &[&Manifest]) -> Vec<Value> {
     manifests
         .iter()
         .rev()
@@ -268,7 +319,16 @@ fn delete_plan(manifests: &[Manifest]) -> Vec<Value> {
 /// All images, each once, sorted.
 fn images(plan: &Plan) -> Vec<String> {
     let mut all: Vec<String> = plan.stacks.iter().map(|s| s.image.clone()).collect();
-    all.extend([plan.download_image.clone(), plan.benchmark_image.clone()]);
+    all.extend(plan.download_image.clone());
+    all.push(plan.benchmark_image.clone());
+    if let Some(llmd) = &plan.llmd {
+        let roles = llmd.stacks.iter().flat_map(|s| &s.roles).filter(|(_, r)| r.replicas > 0);
+        all.extend(roles.map(|(_, r)| r.image.clone()));
+        all.push(llmd.sidecar_image.clone());
+        let [registry, repository, name, tag] = &llmd.picker_image;
+        let path = [registry.as_str(), repository, name].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>();
+        all.push(format!("{}:{tag}", path.join("/")));
+    }
     all.sort();
     all.dedup();
     all

@@ -3,21 +3,53 @@
 //! Source of the versions: the table of upstream dependencies of llm-d-benchmark 0.8.0 (2026-08-19). An image that is
 //! not listed has no version to stand for `auto`; the scenario must then name one.
 
-/// Image (registry, repository and name) and its tag.
-static IMAGES: &[(&str, &str)] = &[
-    ("docker.io/vllm/vllm-openai", "v0.26.0"),
-    ("ghcr.io/llm-d/llm-d-benchmark", "v0.8.0"),
-    ("ghcr.io/llm-d/llm-d-router-disagg-sidecar", "v0.9.0"),
-    ("ghcr.io/llm-d/llm-d-router-endpoint-picker", "v0.10.0"),
+/// A version of an image or chart, for one edition or for all that have no row of their own.
+type Row = (&'static str, Option<&'static str>, &'static str);
+
+/// Images: registry, repository and name; edition; tag.
+///
+/// Other sources: values of llm-d-modelservice v0.2.7 (scheduler, sidecar and simulator of 2025-08); the pins that
+/// llm-d-benchmark had in March 2026.
+static IMAGES: &[Row] = &[
+    ("docker.io/vllm/vllm-openai", None, "v0.26.0"),
+    ("ghcr.io/llm-d/llm-d-benchmark", None, "v0.8.0"),
+    ("ghcr.io/llm-d/llm-d", None, "v0.2.0"),
+    ("ghcr.io/llm-d/llm-d-cuda", None, "v0.5.1"),
+    ("ghcr.io/llm-d/llm-d-inference-sim", None, "v0.3.0"),
+    ("ghcr.io/llm-d/llm-d-inference-scheduler", Some("2025-08"), "v0.2.1"),
+    ("ghcr.io/llm-d/llm-d-inference-scheduler", None, "v0.6.0"),
+    ("ghcr.io/llm-d/llm-d-routing-sidecar", Some("2025-08"), "v0.2.0"),
+    ("ghcr.io/llm-d/llm-d-routing-sidecar", None, "v0.6.0"),
+    ("ghcr.io/llm-d/llm-d-router-disagg-sidecar", None, "v0.9.0"),
+    ("ghcr.io/llm-d/llm-d-router-endpoint-picker", None, "v0.10.0"),
 ];
+
+/// Charts: name; edition; version. The original of 2025-08 took the newest modelservice chart of its day.
+static CHARTS: &[Row] = &[
+    ("llm-d-infra", None, "v1.4.0"),
+    ("llm-d-modelservice", Some("2025-08"), "v0.2.7"),
+    ("llm-d-modelservice", None, "v0.4.12"),
+    ("inferencepool", None, "v1.5.0"),
+    ("llm-d-router-gateway", None, "v0.10.0"),
+];
+
+fn row(rows: &[Row], name: &str, edition: &str) -> Option<&'static str> {
+    let found = |wanted: Option<&str>| rows.iter().find(|(n, e, _)| *n == name && *e == wanted).map(|(.., v)| *v);
+    found(Some(edition)).or_else(|| found(None))
+}
+
+/// The version that stands for `auto` of a chart.
+pub fn chart_version(chart: &str, edition: &str) -> Option<&'static str> {
+    row(CHARTS, chart, edition)
+}
 
 /// Tags that move: words for "the newest", and branches.
 static FLOATING: &[&str] =
     &["latest", "auto", "main", "master", "nightly", "dev", "develop", "edge", "stable", "head", "trunk"];
 
 /// The tag that stands for `auto` and `latest` of an image.
-pub fn image_tag(image: &str) -> Option<&'static str> {
-    IMAGES.iter().find(|(name, _)| *name == image).map(|(_, tag)| *tag)
+pub fn image_tag(image: &str, edition: &str) -> Option<&'static str> {
+    row(IMAGES, image, edition)
 }
 
 /// Whether a tag without a digest names a different image from day to day.

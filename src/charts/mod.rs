@@ -1,3 +1,5 @@
 //! Versions that the tool vouches for.
 
 pub mod catalogue;
+pub mod contract;
+pub mod presets;

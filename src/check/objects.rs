@@ -89,11 +89,13 @@ fn references(objects: &[&Value], errors: &mut Errors) {
         if text(object, &["roleRef", "kind"]).as_deref() == Some("Role") {
             need(object, "Role", namespace, text(object, &["roleRef", "name"]).as_deref());
         }
-        if text(object, &["spec", "to", "kind"]).as_deref() == Some("Service") {
+        let made_by_gateway = text(object, &["spec", "to", "name"]).is_some_and(|n| n.ends_with("-inference-gateway"));
+        if text(object, &["spec", "to", "kind"]).as_deref() == Some("Service") && !made_by_gateway {
             need(object, "Service", namespace, text(object, &["spec", "to", "name"]).as_deref());
         }
         for rule in object.at(&["spec", "rules"]).map_or(&[][..], Value::items) {
-            for backend in rule.get("backendRefs").map_or(&[][..], Value::items) {
+            let service = |b: &&Value| b.get("kind").and_then(Value::as_str).is_none_or(|k| k == "Service");
+            for backend in rule.get("backendRefs").map_or(&[][..], Value::items).iter().filter(service) {
                 need(object, "Service", namespace, text(backend, &["name"]).as_deref());
             }
         }
@@ -102,7 +104,11 @@ fn references(objects: &[&Value], errors: &mut Errors) {
             Some("Deployment") => object.at(&["spec", "selector", "matchLabels"]),
             _ => None,
         };
-        if let Some(Value::Map(selector)) = selector {
+        // Pods of a Helm release are no objects of the bundle.
+        let ours = |s: &crate::tree::Map| s.contains_key("app.kubernetes.io/part-of");
+        if let Some(Value::Map(selector)) = selector
+            && ours(selector)
+        {
             let selected = pods.iter().filter(|(ns, labels)| {
                 *ns == namespace && selector.iter().all(|(k, v)| labels.get(k.as_str()).copied() == v.as_str())
             });

@@ -2,6 +2,7 @@
 //!
 //! Everything that a template prints is decided here, so that templates hold text and no decisions.
 
+pub mod llmd;
 pub mod names;
 pub mod script;
 
@@ -9,19 +10,21 @@ use crate::charts::catalogue;
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::{Image, reference_text};
-use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope, Template};
-use crate::settings::types::{Method, Model, Platform};
+use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope, Script, Template};
+use crate::settings::types::{Method, Model, Platform, UriProtocol};
 use crate::tree::{Map, Value};
 
 /// Everything that the bundle holds, before it is text.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// One stack a model and method.
+    /// Standalone stacks, one a model.
     pub stacks: Vec<Stack>,
+    /// The llm-d method, where it is asked for.
+    pub llmd: Option<llmd::Llmd>,
     /// Models to download, each once.
     pub downloads: Vec<Download>,
-    /// Image that downloads models.
-    pub download_image: String,
+    /// Image that downloads models into the volume, where one is used.
+    pub download_image: Option<String>,
     /// Image of the data-access Pod.
     pub benchmark_image: String,
     /// Whether the load generator lives in another namespace than the stacks.
@@ -76,6 +79,20 @@ struct StackScope<'a> {
     preprocess: Template,
 }
 
+impl<'a> StackScope<'a> {
+    fn new(flat: &'a Map, model: &Model, label: &str, preprocess: &Script) -> Self {
+        Self {
+            flat,
+            model: [
+                ("model.name", model.name.clone()),
+                ("model.id", model.served_name().to_lowercase()),
+                ("model.label", label.to_owned()),
+            ],
+            preprocess: if preprocess.does_nothing() { Template::word("true") } else { preprocess.0.clone() },
+        }
+    }
+}
+
 impl Scope for StackScope<'_> {
     fn resolve(&self, path: &str) -> Option<Referent> {
         if let Some((_, text)) = self.model.iter().find(|(n, _)| *n == path) {
@@ -99,11 +116,6 @@ impl Scope for StackScope<'_> {
 pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     let s = &resolved.settings;
     let mut p = Planner { resolved, flat: resolved.flat(), errors: Errors::default(), notes: Vec::new() };
-    if s.methods.0.contains(&Method::Modelservice) {
-        let what = "the method `modelservice` is not rendered by this version".to_owned();
-        let d = Diagnostic::error(Problem::Unsupported { what }, resolved.span("methods"));
-        return Err(d.with_hint("`--methods standalone` renders the other method").into());
-    }
     if s.harness.claim_name == s.storage.model.claim_name && s.harness.namespace.as_ref() == Some(&s.namespace) {
         let message = format!("results and models would share the claim `{}`", s.harness.claim_name);
         let d = Diagnostic::error(Problem::Conflict { message }, resolved.span("harness.claimName"));
@@ -112,22 +124,27 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     p.use_words();
     p.report_exported();
     p.report_unused();
-    let download_image = p.image(&s.storage.model.download_image, "storage.model.downloadImage");
     let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
-    let image = p.image(&s.standalone.image, "standalone.image");
+    let standalone = p.standalone_too();
+    let from_volume = standalone || s.modelservice.uri_protocol == UriProtocol::Pvc;
+    let image = if standalone { p.image(&s.standalone.image, "standalone.image") } else { String::new() };
+    let download_image = from_volume.then(|| p.image(&s.storage.model.download_image, "storage.model.downloadImage"));
     let mut stacks = Vec::new();
     let mut downloads: Vec<Download> = Vec::new();
     for model in &s.models.0 {
         let dir = format!("{}/{MODELS_DIR}/{}", s.storage.model.mount_path.0.trim_end_matches('/'), model.name);
-        if !downloads.iter().any(|d| d.model == model.name) {
+        if from_volume && !downloads.iter().any(|d| d.model == model.name) {
             downloads.push(Download {
                 model: model.name.clone(),
                 label: names::label(&model.name),
                 dir: format!("{MODELS_DIR}/{}", model.name),
             });
         }
-        stacks.extend(p.stack(model, &image, dir));
+        if standalone {
+            stacks.extend(p.stack(model, &image, dir));
+        }
     }
+    let llmd = if s.methods.0.contains(&Method::Modelservice) { p.llmd() } else { None };
     let route_domain = s.cluster.url.as_ref().and_then(|u| names::apps_domain(&u.0));
     p.hostnames(&mut stacks, route_domain.as_deref());
     p.errors.into_result()?;
@@ -136,6 +153,7 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
         downloads,
         download_image,
         benchmark_image,
+        llmd,
         harness_apart: s.harness.namespace.as_ref() != Some(&s.namespace),
         notes: p.notes,
     })
@@ -154,8 +172,16 @@ impl Planner<'_> {
         use crate::settings::Use;
         let s = &self.resolved.settings;
         match used_by {
-            Use::All | Use::Standalone | Use::Env => None,
+            Use::All | Use::Env => None,
+            Use::Standalone if self.standalone_too() => None,
+            Use::Standalone => Some("it belongs to the method `standalone`"),
+            Use::Modelservice if self.llmd_too() => None,
             Use::Modelservice => Some("it belongs to the method `modelservice`"),
+            Use::Probe => self.unused_because(
+                path,
+                if path.starts_with("standalone.") { Use::Standalone } else { Use::Modelservice },
+            ),
+            Use::HttpRoute if !self.standalone_too() => Some("it belongs to the method `standalone`"),
             Use::HttpRoute if s.standalone.http_route.enabled.0 => None,
             Use::HttpRoute => Some("`standalone.httpRoute.enabled` is off"),
             Use::OpenShift if s.platform == Platform::OpenShift => None,
@@ -163,10 +189,24 @@ impl Planner<'_> {
             Use::Scripts => Some("it belongs to the standup script, which this version does not render"),
             Use::Run => Some("it belongs to runs of a load generator, which this version does not render"),
             Use::Image => {
-                let used = ["storage.model.downloadImage.", "images.benchmark.", "standalone.image."];
-                (!used.iter().any(|u| path.starts_with(u))).then_some("it belongs to the method `modelservice`")
+                let used = match path {
+                    p if p.starts_with("images.benchmark.") || p.starts_with("storage.model.downloadImage.") => {
+                        Use::All
+                    }
+                    p if p.starts_with("standalone.") => Use::Standalone,
+                    _ => Use::Modelservice,
+                };
+                self.unused_because(path, used)
             }
         }
+    }
+
+    fn standalone_too(&self) -> bool {
+        self.resolved.settings.methods.0.contains(&Method::Standalone)
+    }
+
+    fn llmd_too(&self) -> bool {
+        self.resolved.settings.methods.0.contains(&Method::Modelservice)
     }
 
     /// Reports what the scenario sets and nothing here uses.
@@ -185,6 +225,9 @@ impl Planner<'_> {
 
     /// Reports settings of the server that its arguments leave out: vLLM does not read them by itself.
     fn report_exported(&mut self) {
+        if !self.standalone_too() {
+            return;
+        }
         let referred = self.resolved.settings.standalone.args.references();
         for (path, name) in EXPORTED {
             if self.resolved.is_set(path) && !referred.contains(path) {
@@ -239,7 +282,8 @@ impl Planner<'_> {
                 .find(|(p, ..)| *p == tag_path)
                 .map_or_else(|| "auto".to_owned(), |(_, word, _)| word.clone()),
         };
-        let pinned = catalogue::image_tag(&name).filter(|_| matches!(floating.as_str(), "auto" | "latest"));
+        let pinned = catalogue::image_tag(&name, &self.resolved.settings.edition.0)
+            .filter(|_| matches!(floating.as_str(), "auto" | "latest"));
         match pinned {
             Some(tag) => {
                 let problem = Problem::Fallback {
@@ -264,15 +308,7 @@ impl Planner<'_> {
         let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
         let flat = std::mem::take(&mut self.flat);
         let preprocess = &s.standalone.preprocess;
-        let scope = StackScope {
-            flat: &flat,
-            model: [
-                ("model.name", model.name.clone()),
-                ("model.id", model.served_name().to_lowercase()),
-                ("model.label", label.clone()),
-            ],
-            preprocess: if preprocess.does_nothing() { Template::word("true") } else { preprocess.0.clone() },
-        };
+        let scope = StackScope::new(&flat, model, &label, preprocess);
         let span = |path: &str| self.resolved.span(path);
         let result = (|| {
             let fail = |problem: Problem, path: &str| Diagnostic::error(problem, span(path));

@@ -5,6 +5,7 @@
 use super::engine::{self, to_template};
 use super::{Half, Object, Removal};
 use crate::error::{Diagnostic, Errors};
+use crate::plan::llmd::{Llmd, PoolChart};
 use crate::plan::{Plan, Stack, names};
 use crate::settings::resolve::Resolved;
 use crate::settings::types::Platform;
@@ -34,6 +35,9 @@ pub fn objects(resolved: &Resolved, plan: &Plan) -> Result<Vec<Object>, Errors> 
     r.harness_namespace(plan);
     for stack in &plan.stacks {
         r.standalone(stack);
+    }
+    if let Some(llmd) = &plan.llmd {
+        r.llmd(llmd);
     }
     r.errors.into_result()?;
     // Stable: inside a half and a step the order above stays.
@@ -177,6 +181,7 @@ impl Renderer<'_> {
             self.add("openshift/scc-role.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
             self.add("openshift/scc-role-binding.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
         }
+        let Some(download_image) = &plan.download_image else { return };
         let claim = Value::from([
             ("name", s.storage.model.claim_name.0.as_str()),
             ("namespace", s.namespace.0.as_str()),
@@ -190,19 +195,21 @@ impl Renderer<'_> {
             &common("model-storage", &s.storage.model.claim_name.0),
             claim,
         );
-        match preprocess_files() {
-            Ok(files) => {
-                let extra = Value::from([("name", Value::from(preprocess_name(release))), ("files", files)]);
-                self.add(
-                    "standalone/preprocess.yaml.j2",
-                    4,
-                    Half::Namespace,
-                    Removal::Always,
-                    &shared("model-server"),
-                    extra,
-                );
+        if !plan.stacks.is_empty() {
+            match preprocess_files() {
+                Ok(files) => {
+                    let extra = Value::from([("name", Value::from(preprocess_name(release))), ("files", files)]);
+                    self.add(
+                        "standalone/preprocess.yaml.j2",
+                        4,
+                        Half::Namespace,
+                        Removal::Always,
+                        &shared("model-server"),
+                        extra,
+                    );
+                }
+                Err(d) => self.errors.push(d),
             }
-            Err(d) => self.errors.push(d),
         }
         let script = match engine::file("standalone/download.py") {
             Ok(text) => text,
@@ -212,7 +219,7 @@ impl Renderer<'_> {
             let extra = Value::from([
                 ("model", Value::from(download.model.as_str())),
                 ("dir", Value::from(download.dir.as_str())),
-                ("image", Value::from(plan.download_image.as_str())),
+                ("image", Value::from(download_image.as_str())),
                 ("script", Value::from(script)),
             ]);
             let identity = Identity { component: "model-download", owner: Owner::Stack(&download.label) };
@@ -278,7 +285,7 @@ impl Renderer<'_> {
             ("namespace", Value::from(namespace.as_str())),
             ("account", Value::from(account.as_str())),
             ("image", Value::from(plan.benchmark_image.as_str())),
-            ("with_models", Value::Bool(!plan.harness_apart)),
+            ("with_models", Value::Bool(!plan.harness_apart && plan.download_image.is_some())),
         ]);
         let mut service = extra(&name);
         service.map_mut().insert("selector".into(), selector(&self.labels(&access)));
@@ -314,6 +321,83 @@ impl Renderer<'_> {
         }
         if s.platform == Platform::OpenShift && s.standalone.route.0 {
             self.add("openshift/route.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra);
+        }
+    }
+}
+
+impl Renderer<'_> {
+    /// Step 09: what the charts of the llm-d method do not make, or not in every version.
+    fn llmd(&mut self, llmd: &Llmd) {
+        let s = self.resolved.settings.clone();
+        let only = llmd.stacks.len() == 1;
+        let pool = llmd.charts.pool.0;
+        for stack in &llmd.stacks {
+            let identity = Identity { component: "model-route", owner: Owner::Stack(&stack.label) };
+            let mut backend = vec![
+                ("group", Value::from(pool.group())),
+                ("kind", Value::from("InferencePool")),
+                ("name", Value::from(stack.pool.as_str())),
+            ];
+            if matches!(pool, PoolChart::Gaie(p) if p.has_one_port()) {
+                backend.push(("port", Value::from(s.vllm.port.0)));
+            }
+            let backend = Value::Map(backend.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+            let view = Value::from([
+                ("name", stack.name.as_str()),
+                ("path", &stack.model.served_name().to_lowercase()),
+                ("served_name", stack.model.served_name()),
+                ("pool", stack.pool.as_str()),
+            ]);
+            let objective_group =
+                if matches!(pool, PoolChart::Router) { "llm-d.ai" } else { "inference.networking.x-k8s.io" };
+            let extra = Value::from([
+                ("stack", view),
+                ("gateway", Value::from(llmd.gateway.as_str())),
+                ("backends", Value::List(vec![backend])),
+                ("only", Value::Bool(only)),
+                ("group", Value::from(objective_group)),
+            ]);
+            if s.modelservice.route.0 {
+                self.add(
+                    "modelservice/http-route.yaml.j2",
+                    9,
+                    Half::Namespace,
+                    Removal::Always,
+                    &identity,
+                    extra.clone(),
+                );
+            }
+            if s.modelservice.inference_model.0 {
+                let old = matches!(pool, PoolChart::Gaie(p) if p.has_one_port());
+                let kind = if old { "inference-model" } else { "inference-objective" };
+                let template = format!("modelservice/{kind}.yaml.j2");
+                self.add(&template, 9, Half::Namespace, Removal::Always, &identity, extra);
+            }
+            if let (Some(port), false) = (stack.kv_events_port, pool.opens_events()) {
+                // This chart gives the picker's Service no further port: a second Service leads there.
+                let extra = Value::from([
+                    ("name", Value::from(stack.events_service.as_str())),
+                    ("namespace", Value::from(s.namespace.0.as_str())),
+                    ("pool", Value::from(stack.pool.as_str())),
+                    ("port", Value::from(port)),
+                ]);
+                self.add(
+                    "modelservice/kv-events-service.yaml.j2",
+                    9,
+                    Half::Namespace,
+                    Removal::Always,
+                    &identity,
+                    extra,
+                );
+            }
+        }
+        if s.platform == Platform::OpenShift && s.modelservice.route.0 {
+            let extra = Value::from([
+                ("name", Value::from(format!("{}-inference-gateway-route", s.release))),
+                ("service", Value::from(llmd.gateway.as_str())),
+            ]);
+            let who = shared("model-route");
+            self.add("modelservice/route.yaml.j2", 9, Half::Namespace, Removal::Always, &who, extra);
         }
     }
 }

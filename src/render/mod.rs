@@ -1,8 +1,10 @@
 //! From a plan to objects: Rust decides which objects exist, templates decide their text.
 
 pub mod engine;
+pub mod helmfile;
 pub mod manifests;
 pub mod releases;
+pub mod values;
 
 use crate::tree::Value;
 

@@ -30,6 +30,8 @@ pub enum Use {
     Run,
     /// Whoever uses the image.
     Image,
+    /// The server whose probe it is.
+    Probe,
     /// Environment variables that refer to it.
     Env,
 }

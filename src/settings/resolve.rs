@@ -642,7 +642,8 @@ impl Collector<'_> {
                 Raw::Document(content, id)
             }
             // A path of the container (`/setup/preprocess/…`) is a command, not a file to read here.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound && text.starts_with('/') => raw,
+            // Neither is a name that only looks like one.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && (text.starts_with('/') || !text.contains('/')) => raw,
             Err(e) => {
                 let problem = Problem::Unreadable { path: text.to_owned(), reason: e.to_string() };
                 self.errors.push(Diagnostic::error(problem, span));

@@ -137,7 +137,7 @@ section! {
         /// Name of the Secret that holds the token.
         set secret_name: ObjectName = "secretName" by All;
         /// Key of the token in that Secret.
-        set secret_key: SecretKey = "secretKey" by Standalone;
+        set secret_key: SecretKey = "secretKey" by All;
     }
 }
 
@@ -160,7 +160,7 @@ section! {
         /// Size of the claim.
         set size: Quantity = "size" by All;
         /// Where the volume is mounted in the standalone server and in the data-access Pod.
-        set mount_path: ContainerPath = "mountPath" by Standalone;
+        set mount_path: ContainerPath = "mountPath" by All;
         /// Seconds that a download may take before the servers that wait for it count as failed.
         set download_timeout: Positive = "downloadTimeout" by Standalone;
         sub download_image: Image = "downloadImage";
@@ -263,17 +263,17 @@ section! {
         /// Port that the server answers on.
         set port: Port = "port" by All;
         /// Longest context, in tokens.
-        set max_model_len: Positive = "maxModelLen" by Standalone;
+        set max_model_len: Positive = "maxModelLen" by All;
         /// Size of a block of the KV cache, in tokens.
-        set block_size: Positive = "blockSize" by Standalone;
+        set block_size: Positive = "blockSize" by All;
         /// Most tokens in one batch.
-        set max_num_batched_tokens: Positive = "maxNumBatchedTokens" by Standalone;
+        set max_num_batched_tokens: Positive = "maxNumBatchedTokens" by All;
         /// Share of accelerator memory that the server may use.
-        set gpu_memory_utilization: Fraction = "gpuMemoryUtilization" by Standalone;
+        set gpu_memory_utilization: Fraction = "gpuMemoryUtilization" by All;
         /// How weights are loaded.
         set load_format: LoadFormat = "loadFormat" by Standalone;
         /// Level of the server's log.
-        set logging_level: LogLevel = "loggingLevel" by Standalone;
+        set logging_level: LogLevel = "loggingLevel" by All;
         /// Extra configuration of the model loader.
         set model_loader_extra_config: JsonObject = "modelLoaderExtraConfig" by Standalone;
         /// Whether a context longer than the model's own is allowed.
@@ -322,7 +322,7 @@ section! {
     /// Probes of one server.
     Probes {
         /// Path that answers when the server is healthy.
-        set path: ContainerPath = "path" by Standalone;
+        set path: ContainerPath = "path" by Probe;
         sub startup: ProbeTimes = "startup";
         sub liveness: ProbeTimes = "liveness";
         sub readiness: ProbeTimes = "readiness";
@@ -333,11 +333,11 @@ section! {
     /// Times of one probe.
     ProbeTimes {
         /// Seconds between two probes.
-        set period: Positive = "period" by Standalone;
+        set period: Positive = "period" by Probe;
         /// Seconds after which a probe counts as failed.
-        set timeout: Positive = "timeout" by Standalone;
+        set timeout: Positive = "timeout" by Probe;
         /// Failures in a row after which the probe acts.
-        set failure_threshold: Positive = "failureThreshold" by Standalone;
+        set failure_threshold: Positive = "failureThreshold" by Probe;
     }
 }
 
@@ -366,6 +366,7 @@ section! {
         set args: Command = "args" by Modelservice;
         /// Port that the server answers on.
         set port: Option<Port> = "port" by Modelservice;
+        sub probes: Probes = "probes";
     }
 }
 
@@ -400,8 +401,8 @@ section! {
 section! {
     /// The endpoint picker of the llm-d method.
     EndpointPicker {
-        /// Name or file of its plugin configuration.
-        set preset: FreeText = "preset" by Modelservice;
+        /// Its plugin configuration: the name of a preset, the path of a file, or the configuration itself.
+        set preset: Preset = "preset" by Modelservice;
     }
 }
 

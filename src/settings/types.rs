@@ -719,6 +719,47 @@ impl Setting for Annotations {
     const EMPTY_IS_A_VALUE: bool = true;
 }
 
+/// The plugin configuration of an endpoint picker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Preset {
+    /// The name of a shipped one.
+    Named(String),
+    /// The configuration itself, checked.
+    Inline(Value),
+}
+
+impl Setting for Preset {
+    const STRUCTURED: bool = true;
+    const FROM_FILE: bool = true;
+    fn expects() -> String {
+        "the name of a preset, the path of a file, or an EndpointPickerConfig".into()
+    }
+    fn read(raw: &Raw, reading: &Reading<'_>) -> Result<Self, Fault> {
+        let checked = |node: &Node| match crate::check::picker::check(node) {
+            Ok(()) => Ok(Self::Inline(Value::from_node(node))),
+            Err(mut errors) => Err(Fault::from(errors.0.swap_remove(0))),
+        };
+        match raw {
+            Raw::Document(_, id) => checked(&crate::yaml::parse(reading.sources, *id)?),
+            Raw::Node(node @ Node { kind: Kind::Map(_), .. }) => checked(node),
+            _ => {
+                let name = scalar(raw)?;
+                let name = name.strip_suffix(".yaml").unwrap_or(name);
+                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+                    return Err(bad(name));
+                }
+                Ok(Self::Named(name.to_owned()))
+            }
+        }
+    }
+    fn value(&self) -> Value {
+        match self {
+            Self::Named(name) => Value::from(name.as_str()),
+            Self::Inline(value) => value.clone(),
+        }
+    }
+}
+
 /// Parameters of a workload profile, as `name=value,name=value` or a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters(pub IndexMap<String, String>);

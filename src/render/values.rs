@@ -1,0 +1,326 @@
+//! Helm values of the llm-d charts, by the contract of each version: no key that the version does not read.
+
+use super::releases::{ChartSource, Release};
+use crate::plan::Plan;
+use crate::plan::llmd::{Llmd, PoolChart, Role, Stack, inert};
+use crate::settings::resolve::Resolved;
+use crate::settings::sections::{Probes, Role as RoleSetting, Settings};
+use crate::settings::types::ModelCommand;
+use crate::tree::{Map, Value};
+
+/// The releases of the bundle, in the order they are installed.
+pub fn releases(resolved: &Resolved, plan: &Plan) -> Vec<Release> {
+    let Some(llmd) = &plan.llmd else { return Vec::new() };
+    let s = &resolved.settings;
+    let release = |name: &str, chart: ChartSource, version: &str, values: Value, needs: Vec<String>| Release {
+        name: name.to_owned(),
+        namespace: s.namespace.0.clone(),
+        chart,
+        version: version.to_owned(),
+        values,
+        needs,
+    };
+    let source = |name: &str| match name.starts_with("oci://") {
+        true => ChartSource::Oci(name.to_owned()),
+        false => ChartSource::Repository {
+            alias: s.charts.modelservice_repository.0.clone(),
+            url: s.charts.modelservice_repository_url.0.clone(),
+            chart: name.to_owned(),
+        },
+    };
+    let charts = &llmd.charts;
+    let infra = source(infra_reference(&s.charts.infra.name.0));
+    let mut all = vec![release(&llmd.infra_release, infra, &charts.infra.1, infra_values(s, llmd), Vec::new())];
+    for stack in &llmd.stacks {
+        let pool = source(&s.charts.inference_pool.name.0);
+        let needs = vec![llmd.infra_release.clone()];
+        all.push(release(&stack.pool, pool, &charts.pool.1, pool_values(s, llmd, stack), needs));
+        let servers = source(&s.charts.modelservice.name.0);
+        let needs = vec![llmd.infra_release.clone(), stack.pool.clone()];
+        all.push(release(&stack.release, servers, &charts.modelservice.1, modelservice_values(s, llmd, stack), needs));
+    }
+    all
+}
+
+/// The chart of the gateway, which a later edition names without its registry.
+fn infra_reference(name: &str) -> &str {
+    if name == "llm-d-infra" { "oci://ghcr.io/llm-d-incubation/llm-d-infra/llm-d-infra" } else { name }
+}
+
+/// A mapping of the pairs that have a value.
+fn map(pairs: Vec<(&str, Value)>) -> Value {
+    Value::Map(pairs.into_iter().filter(|(_, v)| *v != Value::Null).map(|(k, v)| (k.to_owned(), v)).collect())
+}
+
+fn text(text: &str) -> Value {
+    Value::from(text)
+}
+
+fn strings(list: &[String]) -> Value {
+    Value::from(list.to_vec())
+}
+
+fn infra_values(s: &Settings, llmd: &Llmd) -> Value {
+    let contract = llmd.charts.infra.0;
+    let class = s.gateway.class_name.0.as_str();
+    let mut listener = vec![("name", text("default")), ("port", Value::from(80u32)), ("protocol", text("HTTP"))];
+    if contract.has_allowed_routes() {
+        listener.push(("allowedRoutes", map(vec![("namespaces", map(vec![("from", text("Same"))]))])));
+    }
+    let mut gateway = Vec::new();
+    if contract.has_provider() {
+        // The provider decides; a class beside it would be overruled or refused.
+        let provider = match class {
+            "data-science-gateway-class" => None,
+            "agentgateway-v2" => Some("agentgateway"),
+            other => Some(other),
+        };
+        match provider {
+            Some(provider) => gateway.extend([("gatewayClassName", text("")), ("provider", text(provider))]),
+            None => gateway.push(("gatewayClassName", text(class))),
+        }
+    } else {
+        gateway.push(("gatewayClassName", text(class)));
+    }
+    gateway.push(("listeners", Value::List(vec![map(listener)])));
+    let mut values = vec![("gateway", map(gateway))];
+    if contract.makes_ingress() {
+        values.push(("ingress", map(vec![("enabled", Value::Bool(false))])));
+    }
+    map(values)
+}
+
+/// The labels by which a pool knows the pods of its stack.
+fn pod_labels(llmd: &Llmd, stack: &Stack) -> Value {
+    let serving = llmd.charts.modelservice.0.serving_label();
+    map(vec![(serving, text("true")), ("llm-d.ai/model", text(&stack.name))])
+}
+
+fn pool_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
+    const FILE: &str = "plugins.yaml";
+    let [registry, repository, name, tag] = &llmd.picker_image;
+    let path = [repository.as_str(), name.as_str()].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/");
+    let tag = ("tag", text(tag));
+    let policy = ("pullPolicy", text("IfNotPresent"));
+    let new_image =
+        || map(vec![("registry", text(registry)), ("repository", text(&path)), tag.clone(), policy.clone()]);
+    let port = Value::from(s.vllm.port.0);
+    let ports = Value::List(vec![map(vec![("number", port.clone())])]);
+    let plugins = map(vec![(FILE, Value::from(stack.plugins.to_yaml()))]);
+    let events = |kind: &str| {
+        stack.kv_events_port.map_or(Value::Null, |p| {
+            let mut entry = vec![("name", text("kv-events")), ("protocol", text("TCP"))];
+            entry.push((if kind == "container" { "containerPort" } else { "port" }, Value::from(p)));
+            if kind == "service" {
+                entry.push(("targetPort", Value::from(p)));
+            }
+            Value::List(vec![map(entry)])
+        })
+    };
+    let labels = pod_labels(llmd, stack);
+    let istio = |has: bool| {
+        if has && s.gateway.class_name.0 == "istio" { map(vec![("name", text("istio"))]) } else { Value::Null }
+    };
+    match llmd.charts.pool.0 {
+        PoolChart::Gaie(contract) => {
+            let image = if contract.has_image_hub() {
+                let hub = [registry.as_str(), repository.as_str()]
+                    .into_iter()
+                    .filter(|p| !p.is_empty())
+                    .collect::<Vec<_>>()
+                    .join("/");
+                map(vec![("hub", Value::from(hub)), ("name", text(name)), tag.clone(), policy.clone()])
+            } else {
+                new_image()
+            };
+            let can_open = contract.extra_ports().is_ok();
+            let extension = map(vec![
+                ("replicas", Value::from(1u32)),
+                ("image", image),
+                ("pluginsConfigFile", text(FILE)),
+                ("pluginsCustomConfig", plugins),
+                ("extraContainerPorts", if can_open { events("container") } else { Value::Null }),
+                ("extraServicePorts", if can_open { events("service") } else { Value::Null }),
+            ]);
+            let pool = map(vec![
+                (
+                    if contract.has_one_port() { "targetPortNumber" } else { "targetPorts" },
+                    if contract.has_one_port() { port } else { ports },
+                ),
+                ("modelServerType", text("vllm")),
+                ("modelServers", map(vec![("matchLabels", labels)])),
+            ]);
+            map(vec![
+                ("inferenceExtension", extension),
+                ("inferencePool", pool),
+                ("provider", istio(contract.has_istio())),
+            ])
+        }
+        PoolChart::Router => {
+            let epp = map(vec![
+                ("replicas", Value::from(1u32)),
+                ("image", new_image()),
+                ("pluginsConfigFile", text(FILE)),
+                ("pluginsCustomConfig", plugins),
+                ("extraContainerPorts", events("container")),
+            ]);
+            let servers = map(vec![("type", text("vllm")), ("targetPorts", ports), ("matchLabels", labels)]);
+            let router = map(vec![("epp", epp), ("extraServicePorts", events("service")), ("modelServers", servers)]);
+            map(vec![("router", router), ("provider", istio(true))])
+        }
+    }
+}
+
+fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
+    let contract = llmd.charts.modelservice.0;
+    let uri =
+        if contract.executes_uri() && stack.uri.starts_with("hf://") { inert(&stack.uri) } else { stack.uri.clone() };
+    let named = !contract.names_model_in_routing();
+    let artifacts = map(vec![
+        ("name", if named { text(stack.model.served_name()) } else { Value::Null }),
+        ("uri", Value::from(uri)),
+        ("size", text(&s.storage.model.size.0)),
+        ("authSecretName", text(&s.hugging_face.secret_name.0)),
+        ("labels", if contract.labels_pods_as_told() { pod_labels(llmd, stack) } else { Value::Null }),
+    ]);
+    let off = || map(vec![("create", Value::Bool(false))]);
+    let mut routing = vec![
+        ("servicePort", Value::from(s.vllm.port.0)),
+        (
+            "proxy",
+            map(vec![
+                ("image", text(&llmd.sidecar_image)),
+                ("secure", Value::Bool(false)),
+                ("targetPort", Value::from(stack.roles[0].1.port)),
+            ]),
+        ),
+    ];
+    if !named {
+        routing.push(("modelName", text(stack.model.served_name())));
+    }
+    if contract.makes_routing() {
+        // The route and the model object are manifests of the bundle; the pool and its picker are a release of their own.
+        routing.push(("parentRefs", Value::List(vec![map(vec![("name", text(&llmd.gateway))])])));
+        let pool = map(vec![("create", Value::Bool(false)), ("name", text(&stack.pool))]);
+        routing.extend([("inferencePool", pool), ("epp", off()), ("httpRoute", off()), ("inferenceModel", off())]);
+    }
+    let mut values = vec![
+        ("fullnameOverride", text(&stack.name)),
+        ("multinode", Value::Bool(false)),
+        ("modelArtifacts", artifacts),
+        ("routing", map(routing)),
+    ];
+    if contract.adds_accelerators() {
+        // Resources are given whole; the chart would add its own count to them.
+        values.push(("accelerator", map(vec![("type", text("cpu"))])));
+    }
+    let settings = [&s.decode, &s.prefill];
+    for ((name, role), setting) in stack.roles.iter().zip(settings) {
+        values.push((*name, role_values(s, llmd, setting, role)));
+    }
+    map(values)
+}
+
+fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) -> Value {
+    if role.replicas == 0 {
+        return map(vec![("create", Value::Bool(false)), ("replicas", Value::from(0u32))]);
+    }
+    let contract = llmd.charts.modelservice.0;
+    let annotations = match contract.pod_annotations() {
+        Ok(()) if !s.pod.annotations.0.is_empty() => {
+            Value::Map(s.pod.annotations.0.iter().map(|(k, v)| (k.clone(), text(v))).collect::<Map>())
+        }
+        _ => Value::Null,
+    };
+    let accelerator = s.pod.node_labels.as_ref().and_then(|l| l.0.first()).map_or(Value::Null, |(label, value)| {
+        map(vec![("labelKey", text(label)), ("labelValues", Value::from(vec![value.as_str()]))])
+    });
+    let scheduler =
+        if s.pod.scheduler_name.0 == "default-scheduler" { Value::Null } else { text(&s.pod.scheduler_name.0) };
+    let resources = resources(s, setting);
+    let probes = &setting.probes;
+    let mut container =
+        vec![("name", text("vllm")), ("image", text(&role.image)), ("modelCommand", text(role.model_command.word()))];
+    if role.model_command == ModelCommand::Custom {
+        container.push(("command", strings(&role.command)));
+    }
+    container.extend([
+        ("args", strings(&role.args)),
+        ("env", Value::List(role.env.clone())),
+        ("resources", map(vec![("limits", resources.clone()), ("requests", resources)])),
+        ("mountModelVolume", Value::Bool(true)),
+        ("startupProbe", probe(probes, "startup", role.port, Some(s.probes.initial_delay.0))),
+        ("livenessProbe", probe(probes, "liveness", role.port, None)),
+        ("readinessProbe", probe(probes, "readiness", role.port, None)),
+        ("volumeMounts", mounts()),
+    ]);
+    map(vec![
+        ("create", Value::Bool(true)),
+        ("replicas", Value::from(role.replicas)),
+        ("podAnnotations", annotations),
+        ("acceleratorTypes", accelerator),
+        ("schedulerName", scheduler),
+        ("containers", Value::List(vec![map(container)])),
+        ("volumes", volumes(setting)),
+    ])
+}
+
+/// Folders that servers write to: name, path.
+const SCRATCH: &[(&str, &str)] =
+    &[("metrics-volume", "/.config"), ("shm", "/dev/shm"), ("torch-compile-cache", "/.cache")];
+
+fn mounts() -> Value {
+    Value::List(SCRATCH.iter().map(|(n, p)| map(vec![("name", text(n)), ("mountPath", text(p))])).collect())
+}
+
+fn volumes(setting: &RoleSetting) -> Value {
+    let volume = |name: &str| {
+        let empty = match (&setting.shared_memory, name) {
+            (Some(size), "shm") => map(vec![("medium", text("Memory")), ("sizeLimit", text(&size.0))]),
+            (None, "shm") => map(vec![("medium", text("Memory"))]),
+            _ => Value::Map(Map::new()),
+        };
+        map(vec![("name", text(name)), ("emptyDir", empty)])
+    };
+    Value::List(SCRATCH.iter().map(|(n, _)| volume(n)).collect())
+}
+
+fn resources(s: &Settings, setting: &RoleSetting) -> Value {
+    let mut all = Map::new();
+    if let Some(cpu) = &setting.cpu {
+        all.insert("cpu".into(), text(&cpu.0));
+    }
+    if let Some(memory) = &setting.memory {
+        all.insert("memory".into(), text(&memory.0));
+    }
+    if let Some(size) = &s.resources.ephemeral_storage {
+        all.insert("ephemeral-storage".into(), text(&size.0));
+    }
+    let devices = [(&s.accelerator.resource, setting.accelerators), (&setting.network_resource, setting.network_count)];
+    for (name, count) in devices {
+        if let (Some(name), Some(count)) = (name, count.filter(|c| c.0 > 0)) {
+            all.insert(name.0.clone(), Value::from(count.to_string()));
+        }
+    }
+    Value::Map(all)
+}
+
+fn probe(probes: &Probes, kind: &str, port: u16, delay: Option<u32>) -> Value {
+    let times = match kind {
+        "startup" => &probes.startup,
+        "liveness" => &probes.liveness,
+        _ => &probes.readiness,
+    };
+    let port = ("port", Value::from(port));
+    let (action, how) = match kind {
+        "liveness" => ("tcpSocket", map(vec![port])),
+        _ => ("httpGet", map(vec![("path", text(&probes.path.0)), port])),
+    };
+    map(vec![
+        (action, how),
+        ("initialDelaySeconds", delay.map_or(Value::Null, Value::from)),
+        ("periodSeconds", Value::from(times.period.0)),
+        ("timeoutSeconds", Value::from(times.timeout.0)),
+        ("failureThreshold", Value::from(times.failure_threshold.0)),
+    ])
+}
