@@ -55,6 +55,8 @@ pub enum Problem {
     UnresolvedReference { reference: String, nearest: Option<String> },
     /// Two values that cannot both hold.
     Conflict { message: String },
+    /// A word that is not of a closed set: a key, a plugin type, the name of a plugin.
+    UnknownWord { what: &'static str, name: String, nearest: Option<String> },
     /// A word that floats (`latest`, `auto`, a branch) where a version is needed.
     FloatingVersion { what: String, found: String },
 
@@ -121,6 +123,7 @@ impl fmt::Display for Problem {
             Self::UnresolvedReference { reference, nearest } => {
                 write!(f, "reference `{reference}` has no value{}", near(nearest))
             }
+            Self::UnknownWord { what, name, nearest } => write!(f, "unknown {what} `{name}`{}", near(nearest)),
             Self::Conflict { message } | Self::Noted { message } => f.write_str(message),
             Self::FloatingVersion { what, found } => {
                 write!(f, "{what} has the floating version `{found}`, and the catalogue knows no other")

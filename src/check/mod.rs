@@ -1,4 +1,5 @@
-//! Checks that know Kubernetes and nothing of settings: names, whole bundles, credentials.
+//! Checks that know Kubernetes and nothing of settings: names, whole bundles, credentials, endpoint-picker configurations.
 
 pub mod names;
 pub mod objects;
+pub mod picker;
