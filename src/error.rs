@@ -70,6 +70,10 @@ pub enum Problem {
     Credential { place: String, kind: &'static str },
     /// Something that this method or version cannot do.
     Unsupported { what: String },
+    /// Helm cannot be run.
+    HelmMissing { program: String, reason: String },
+    /// Helm refuses a release.
+    Helm { release: String, reason: String },
     /// A defect of this program.
     Internal { message: String },
 
@@ -133,6 +137,8 @@ impl fmt::Display for Problem {
             Self::DanglingReference { from, to } => write!(f, "{from} refers to {to}, which the bundle does not hold"),
             Self::Credential { place, kind } => write!(f, "{place} would hold what looks like {kind}"),
             Self::Unsupported { what } => f.write_str(what),
+            Self::HelmMissing { program, reason } => write!(f, "cannot run `{program}`: {reason}"),
+            Self::Helm { release, reason } => write!(f, "helm does not render release `{release}`: {reason}"),
             Self::Internal { message } => write!(f, "internal error: {message}"),
             Self::Unused { setting, used_by } => write!(f, "`{setting}` is not used here: {used_by}"),
             Self::NoEffect { variable, reason } => write!(f, "`{variable}` has no effect here: {reason}"),

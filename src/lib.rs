@@ -2,7 +2,7 @@
 //! needs on Kubernetes: resolved manifests, a record of every setting with its origin, and what to delete later.
 //!
 //! A house with floors; imports go down only. [`cmd`] wires flags to [`compile`], which is pure: it reads through
-//! [`scenario::World`] alone and writes nothing. [`emit`] writes.
+//! [`scenario::World`] alone and writes nothing. [`emit`] writes, and runs Helm where charts are to be inflated.
 
 pub mod bundle;
 pub mod charts;

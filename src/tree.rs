@@ -163,6 +163,26 @@ impl Value {
         }
     }
 
+    /// The value that `kubectl` and `helm` take a node for: they resolve plain scalars by the rules of go-yaml v2, by
+    /// which `on` is true, `0644` is 420 and `1e3` is a number. What others rendered is read so; keys keep their text.
+    pub fn from_node_as_kubectl(node: &Node) -> Self {
+        match &node.kind {
+            _ if node.is_null() => Self::Null,
+            Kind::Scalar { text, plain: true } => match text.as_str() {
+                "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Self::Bool(true),
+                "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+                    Self::Bool(false)
+                }
+                t => go_number(t).map_or_else(|| Self::String(t.to_owned()), Self::Number),
+            },
+            Kind::Scalar { text, plain: false } => Self::String(text.clone()),
+            Kind::List(items) => Self::List(items.iter().map(Self::from_node_as_kubectl).collect()),
+            Kind::Map(entries) => {
+                Self::Map(entries.iter().map(|(k, v)| (k.text.clone(), Self::from_node_as_kubectl(v))).collect())
+            }
+        }
+    }
+
     /// The value as one YAML document, ending in a newline, without a document marker.
     pub fn to_yaml(&self) -> String {
         let mut out = String::new();
@@ -221,6 +241,49 @@ impl Serialize for Value {
 fn is_json_number(text: &str) -> bool {
     text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
         && serde_json::from_str::<serde_json::Number>(text).is_ok()
+}
+
+/// The number that go-yaml v2 takes a plain scalar for, in JSON's notation.
+fn go_number(text: &str) -> Option<String> {
+    if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {
+        return None;
+    }
+    // Underscores are dropped wherever they stand; after a leading point only between digits.
+    let digit = |piece: Option<char>| piece.is_some_and(|c| c.is_ascii_digit());
+    let between = |pair: [&str; 2]| digit(pair[0].chars().next_back()) && digit(pair[1].chars().next());
+    let pieces: Vec<&str> = text.split('_').collect();
+    if text.starts_with('.') && !pieces.windows(2).all(|p| between([p[0], p[1]])) {
+        return None;
+    }
+    let plain = pieces.concat();
+    let (sign, digits) = match plain.split_at_checked(1) {
+        Some(("-", rest)) => ("-", rest),
+        Some(("+", rest)) => ("", rest),
+        _ => ("", plain.as_str()),
+    };
+    let based = |prefixes: [&str; 2]| prefixes.iter().find_map(|p| digits.strip_prefix(p));
+    let (radix, body) = if let Some(body) = based(["0x", "0X"]) {
+        (16, body)
+    } else if let Some(body) = based(["0b", "0B"]) {
+        (2, body)
+    } else if let Some(body) = based(["0o", "0O"]) {
+        (8, body)
+    } else if let Some(body) = digits.strip_prefix('0').filter(|b| !b.is_empty()) {
+        (8, body)
+    } else {
+        (10, digits)
+    };
+    if body.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && let Ok(n) = u64::from_str_radix(body, radix)
+        && (sign.is_empty() || n <= i64::MIN.unsigned_abs())
+    {
+        return Some(if n == 0 { "0".to_owned() } else { format!("{sign}{n}") });
+    }
+    let float = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.contains(|c: char| c.is_ascii_digit())
+        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    let number: f64 = if float { plain.parse().ok()? } else { return None };
+    number.is_finite().then(|| number.to_string())
 }
 
 const STEP: usize = 2;
@@ -405,5 +468,40 @@ mod tests {
     fn a_script_is_a_literal_block() {
         let v = Value::from([("script", Value::from("a\n\n  b # c\n"))]);
         assert_eq!(v.to_yaml(), "script: |\n  a\n\n    b # c\n");
+    }
+
+    #[test]
+    fn what_kubectl_reads_is_what_go_yaml_resolves() {
+        let read = |text: &str| {
+            let mut sources = crate::source::Sources::default();
+            let id = sources.add("t", format!("v: {text}\n"));
+            Value::from_node_as_kubectl(&crate::yaml::parse(&sources, id).unwrap()).get("v").cloned().unwrap()
+        };
+        for (text, number) in [
+            ("0644", "420"),
+            ("-012", "-10"),
+            ("08", "8"),
+            ("0o17", "15"),
+            ("0x1F", "31"),
+            ("0b101", "5"),
+            ("1_000", "1000"),
+            ("+5", "5"),
+            ("-0", "0"),
+            ("1e3", "1000"),
+            ("1.50", "1.5"),
+            (".5", "0.5"),
+            ("18446744073709551615", "18446744073709551615"),
+        ] {
+            assert_eq!(read(text), Value::Number(number.into()), "{text}");
+        }
+        for text in ["1.2.3", "10Gi", "500m", "2024-01-01", "1:30", "0x", "--port", "v1", "1e", "e3", "0.5.0", "+"] {
+            assert_eq!(read(text), Value::from(text), "{text}");
+        }
+        for text in ["on", "Yes", "y"] {
+            assert_eq!(read(text), Value::Bool(true), "{text}");
+        }
+        assert_eq!(read("\"on\""), Value::from("on"));
+        assert_eq!(read("'0644'"), Value::from("0644"));
+        assert_eq!(read("~"), Value::Null);
     }
 }

@@ -77,17 +77,22 @@ const DEEPEST: usize = 100;
 /// Text that is not YAML, more than one document, a duplicate key, a key that is not a scalar, a tag other than the
 /// core ones, an alias bomb.
 pub fn parse(sources: &Sources, id: SourceId) -> Result<Node, Diagnostic> {
-    let text = sources.get(id).text.as_str();
-    parse_str(text, id)
+    Builder::new(sources, id).single()
 }
 
-fn parse_str(text: &str, id: SourceId) -> Result<Node, Diagnostic> {
-    let mut options = Options::default();
-    options.emit_comments = false;
-    options.disallow_directives = true;
-    let mut builder =
-        Builder { id, text, parser: Parser::new_from_str_with_options(text, options), anchors: Vec::new(), nodes: 0 };
-    builder.document()
+/// Parses every document of a source; documents that say nothing are left out.
+///
+/// # Errors
+/// As [`parse`], except that there may be several documents; the first error ends the reading.
+pub fn parse_all(sources: &Sources, id: SourceId) -> Result<Vec<Node>, Diagnostic> {
+    let mut builder = Builder::new(sources, id);
+    let mut documents = Vec::new();
+    while let Some(document) = builder.document()? {
+        if !document.is_null() {
+            documents.push(document);
+        }
+    }
+    Ok(documents)
 }
 
 struct Builder<'t> {
@@ -99,6 +104,15 @@ struct Builder<'t> {
 }
 
 impl<'t> Builder<'t> {
+    fn new(sources: &'t Sources, id: SourceId) -> Self {
+        let text = sources.get(id).text.as_str();
+        let mut options = Options::default();
+        options.emit_comments = false;
+        options.disallow_directives = true;
+        let parser = Parser::new_from_str_with_options(text, options);
+        Self { id, text, parser, anchors: Vec::new(), nodes: 0 }
+    }
+
     fn fail(&self, span: Span, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(Problem::Yaml { message: message.into() }, span)
     }
@@ -120,25 +134,31 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn document(&mut self) -> Result<Node, Diagnostic> {
+    /// The only document of the text.
+    fn single(&mut self) -> Result<Node, Diagnostic> {
         let empty = Node { kind: Kind::Map(Vec::new()), span: Span::new(self.id, 0, 0) };
+        let Some(root) = self.document()? else { return Ok(empty) };
         loop {
             match self.next()? {
-                (Event::StreamEnd, _) => return Ok(empty),
-                (Event::StreamStart | Event::DocumentStart(..), _) => {}
-                (event, span) => {
-                    let root = self.node(event, span, 0)?;
-                    loop {
-                        match self.next()? {
-                            (Event::StreamEnd, _) => break,
-                            (Event::DocumentStart(..), span) => {
-                                return Err(self.fail(span, "a second YAML document; one is expected"));
-                            }
-                            _ => {}
-                        }
-                    }
-                    return Ok(if root.is_null() { empty } else { root });
+                (Event::StreamEnd, _) => break,
+                (Event::DocumentStart(..), span) => {
+                    return Err(self.fail(span, "a second YAML document; one is expected"));
                 }
+                _ => {}
+            }
+        }
+        Ok(if root.is_null() { empty } else { root })
+    }
+
+    /// The next document, `None` at the end of the text. Anchors and the count of nodes are those of one document.
+    fn document(&mut self) -> Result<Option<Node>, Diagnostic> {
+        self.anchors.clear();
+        self.nodes = 0;
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(None),
+                (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {}
+                (event, span) => return self.node(event, span, 0).map(Some),
             }
         }
     }
@@ -230,5 +250,35 @@ fn count(node: &Node) -> usize {
         Kind::Scalar { .. } => 0,
         Kind::List(items) => items.iter().map(count).sum(),
         Kind::Map(entries) => entries.iter().map(|(_, n)| 1 + count(n)).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents(text: &str) -> Result<Vec<Node>, Diagnostic> {
+        let mut sources = Sources::default();
+        let id = sources.add("t", text);
+        parse_all(&sources, id)
+    }
+
+    #[test]
+    fn every_document_is_read_and_empty_ones_are_left_out() {
+        let all = documents("---\n# nothing\n---\na: &x 1\n---\nb: 2\n...\n---\n").unwrap();
+        assert_eq!(all.len(), 2);
+        assert!(documents("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn an_anchor_belongs_to_its_document() {
+        assert!(documents("a: &x 1\nb: *x\n").is_ok());
+        assert!(documents("a: &x 1\n---\nb: *x\n").is_err());
+    }
+
+    #[test]
+    fn a_key_twice_is_refused_in_any_document() {
+        let error = documents("a: 1\n---\nb: 1\nb: 2\n").unwrap_err();
+        assert!(matches!(error.problem, Problem::DuplicateKey { key, first_line: 3 } if key == "b"));
     }
 }
