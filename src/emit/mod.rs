@@ -3,7 +3,6 @@
 pub mod argocd;
 pub mod directory;
 pub mod flux;
-pub mod helmfile;
 pub mod inflate;
 mod order;
 pub mod stream;
