@@ -63,7 +63,7 @@ fn application(release: &Release, wave: usize, part_of: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::samples::{oci, stack, written};
+    use crate::render::releases::samples::{oci, stack, written};
 
     #[test]
     fn an_application_names_chart_version_values_and_destination() {

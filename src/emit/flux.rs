@@ -124,7 +124,7 @@ fn helm_release(release: &Release, part_of: &str, ready_seconds: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::samples::{stack, written};
+    use crate::render::releases::samples::{stack, written};
 
     fn all() -> Vec<Value> {
         objects(&stack(), "demo", 900).iter().map(written).collect()

@@ -33,7 +33,7 @@ pub fn by_needs(releases: &[Release]) -> Vec<&Release> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::samples::{oci, stack};
+    use crate::render::releases::samples::{oci, stack};
 
     #[test]
     fn what_is_needed_comes_first_and_the_rest_keeps_its_order() {

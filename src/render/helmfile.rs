@@ -45,7 +45,7 @@ fn entry(release: &Release, ready_seconds: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::emit::samples::{stack, written};
+    use crate::render::releases::samples::{stack, written};
 
     fn strings(value: Option<&Value>) -> Vec<&str> {
         value.map_or(&[][..], Value::items).iter().filter_map(Value::as_str).collect()

@@ -52,3 +52,53 @@ pub struct Release {
     /// Names of releases of the same namespace that go before it.
     pub needs: Vec<String>,
 }
+
+#[cfg(test)]
+pub mod samples {
+    //! Releases as the charts of llm-d have them, for the tests of the formats.
+
+    use super::{ChartSource, Release};
+    use crate::source::Sources;
+    use crate::tree::Value;
+    use crate::yaml;
+
+    /// A release of namespace `ns` from an OCI registry.
+    pub fn oci(name: &str, needs: &[&str]) -> Release {
+        Release {
+            name: name.into(),
+            namespace: "ns".into(),
+            chart: ChartSource::Oci("oci://ghcr.io/llm-d-incubation/llm-d-infra/llm-d-infra".into()),
+            version: "v1.4.0".into(),
+            values: Value::from([("gateway", Value::from([("provider", "istio")])), ("on", Value::from("on"))]),
+            needs: needs.iter().map(|n| (*n).to_owned()).collect(),
+        }
+    }
+
+    /// A release of namespace `ns` from a Helm repository.
+    pub fn repository(name: &str, needs: &[&str]) -> Release {
+        let chart = ChartSource::Repository {
+            alias: "llm-d-modelservice".into(),
+            url: "https://llm-d-incubation.github.io/llm-d-modelservice/".into(),
+            chart: "llm-d-modelservice".into(),
+        };
+        Release { chart, version: "v0.4.12".into(), ..oci(name, needs) }
+    }
+
+    /// A gateway and two models behind it, written in no useful order.
+    pub fn stack() -> Vec<Release> {
+        vec![
+            repository("ms-b", &["pool-b"]),
+            repository("ms-a", &["pool-a"]),
+            oci("pool-a", &["infra"]),
+            oci("pool-b", &["infra"]),
+            oci("infra", &[]),
+        ]
+    }
+
+    /// What a reader of the written YAML finds.
+    pub fn written(value: &Value) -> Value {
+        let mut sources = Sources::default();
+        let id = sources.add("written", value.to_yaml());
+        Value::from_node_as_kubectl(&yaml::parse(&sources, id).unwrap())
+    }
+}

@@ -1,5 +1,5 @@
 use super::*;
-use crate::emit::samples::{oci, repository};
+use crate::render::releases::samples::{oci, repository};
 use camino::Utf8PathBuf;
 use std::fs;
 use tempfile::TempDir;
