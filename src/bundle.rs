@@ -7,7 +7,7 @@ use crate::plan::names::{digest, fit};
 use crate::render::engine::{self, to_template};
 use crate::render::releases::Release;
 use crate::render::{Half, Object, Removal};
-use crate::render::{helmfile, values};
+use crate::render::{ReleasesAs, argocd, flux, helmfile, values};
 use crate::settings::resolve::{Resolved, describe_origin};
 use crate::source::Sources;
 use crate::tree::{Map, Value};
@@ -53,11 +53,30 @@ const FORMAT: u64 = 1;
 ///
 /// # Errors
 /// Defects of templates.
-pub fn bundle(resolved: &Resolved, plan: &Plan, mut objects: Vec<Object>, inputs: &Sources) -> Result<Bundle, Errors> {
+pub fn bundle(
+    resolved: &Resolved,
+    plan: &Plan,
+    releases_as: ReleasesAs,
+    mut objects: Vec<Object>,
+    inputs: &Sources,
+) -> Result<Bundle, Errors> {
     let settings = Value::Map(resolved.flat());
     let releases = values::releases(resolved, plan);
     let id = id(&objects, &releases, &settings);
     objects.push(record(resolved, &id, &settings)?);
+    let part_of = resolved.settings.release.0.as_str();
+    let ready = u64::from(resolved.settings.timeouts.ready.0);
+    let stand_ins = match releases_as {
+        ReleasesAs::Values => Vec::new(),
+        ReleasesAs::Flux => flux::objects(&releases, part_of, ready),
+        ReleasesAs::ArgoCd => argocd::objects(&releases, part_of),
+    };
+    objects.extend(stand_ins.into_iter().map(|value| Object {
+        step: 8,
+        half: Half::Releases,
+        removal: Removal::Always,
+        value,
+    }));
     objects.sort_by_key(|o| (o.half, o.step));
     let manifests = place(objects);
 
@@ -68,7 +87,7 @@ pub fn bundle(resolved: &Resolved, plan: &Plan, mut objects: Vec<Object>, inputs
     if !releases.is_empty() {
         files.push(file(
             "helm/helmfile.yaml".into(),
-            helmfile::helmfile(&releases, u64::from(resolved.settings.timeouts.wait.0)).to_yaml(),
+            helmfile::helmfile(&releases, u64::from(resolved.settings.timeouts.ready.0)).to_yaml(),
         ));
     }
     files.push(file("kustomization.yaml".into(), kustomization(&manifests).to_yaml()));

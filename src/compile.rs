@@ -7,7 +7,7 @@ use crate::check;
 use crate::credential;
 use crate::error::{Diagnostic, Errors, Problem, Severity};
 use crate::plan::{self, Plan};
-use crate::render::manifests;
+use crate::render::{ReleasesAs, manifests};
 use crate::scenario::World;
 use crate::settings::resolve::{self, Inputs, Resolved};
 use crate::source::Sources;
@@ -25,19 +25,33 @@ pub struct Compilation {
     pub notes: Vec<Diagnostic>,
 }
 
-/// Compiles a scenario. With `strict`, a word such as `auto` that a fallback stands for is an error.
+/// What a compilation is asked for besides its inputs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// A word such as `auto` that a fallback stands for is an error.
+    pub strict: bool,
+    /// How Helm releases are part of the bundle.
+    pub releases_as: ReleasesAs,
+}
+
+/// Compiles a scenario.
 ///
 /// # Errors
 /// Everything that is wrong in the first phase that something is wrong in.
-pub fn compile(inputs: &Inputs, strict: bool, world: &dyn World, sources: &mut Sources) -> Result<Compilation, Errors> {
+pub fn compile(
+    inputs: &Inputs,
+    options: Options,
+    world: &dyn World,
+    sources: &mut Sources,
+) -> Result<Compilation, Errors> {
     let resolved = resolve::resolve(inputs, world, sources)?;
     let plan = plan::plan(&resolved)?;
     let notes: Vec<Diagnostic> = resolved.notes.iter().chain(&plan.notes).cloned().collect();
-    if strict {
+    if options.strict {
         refuse_fallbacks(&notes)?;
     }
     let objects = manifests::objects(&resolved, &plan)?;
-    let bundle = bundle::bundle(&resolved, &plan, objects, sources)?;
+    let bundle = bundle::bundle(&resolved, &plan, options.releases_as, objects, sources)?;
     for file in &bundle.files {
         if let Some((_, kind)) = credential::find(&file.content) {
             let problem = Problem::Credential { place: format!("`{}`", file.path), kind };

@@ -1,7 +1,7 @@
 //! Every setting that claims to be used reaches an object, and every edition's defaults are complete.
 
 use camino::Utf8Path;
-use llmdbench::compile::{Compilation, compile};
+use llmdbench::compile::{Compilation, Options, compile};
 use llmdbench::scenario::World;
 use llmdbench::settings::resolve::Inputs;
 use llmdbench::settings::{Use, editions, fields};
@@ -31,7 +31,7 @@ const BASE: &[&str] = &[
 fn compiled(edition: &str, sets: &[String]) -> Compilation {
     let inputs = Inputs { edition: Some(edition.into()), sets: sets.to_vec(), ..Inputs::default() };
     let mut sources = Sources::default();
-    compile(&inputs, false, &NoFiles, &mut sources)
+    compile(&inputs, Options::default(), &NoFiles, &mut sources)
         .unwrap_or_else(|e| panic!("{sets:?}: {}", e.0.iter().map(|d| d.render(&sources, false)).collect::<String>()))
 }
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use llmdbench::compile::compile;
+use llmdbench::compile::{Options, compile};
 use llmdbench::settings::resolve::{Inputs, Language};
 use llmdbench::source::Sources;
 
@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     let id = sources.add("fuzz.yaml", text);
     let flags = vec![("--methods", "methods", "standalone".to_owned())];
     let inputs = Inputs { scenario: Some((id, Language::Yaml)), flags, ..Inputs::default() };
-    match compile(&inputs, false, &NoFiles, &mut sources) {
+    match compile(&inputs, Options::default(), &NoFiles, &mut sources) {
         Ok(compilation) => {
             for note in &compilation.notes {
                 note.render(&sources, false);

@@ -96,12 +96,30 @@ pub struct Render {
     /// Directory to write the bundle to; without it the manifests go to standard output.
     #[arg(short = 'o', long, value_name = "DIR")]
     pub output: Option<Utf8PathBuf>,
+    /// How the Helm releases of the llm-d method get into the output: as objects of Flux or Argo CD, or (standard output
+    /// only) as the objects that `helm template` makes of them.
+    #[arg(long, value_enum)]
+    pub charts: Option<Charts>,
+    /// With `--charts inflate`: a folder with charts, DIR/CHART/VERSION; without it helm gets them from where they are published.
+    #[arg(long, value_name = "DIR")]
+    pub charts_dir: Option<Utf8PathBuf>,
     /// Refuse words such as `auto` that a fallback would stand for.
     #[arg(long)]
     pub strict: bool,
     /// Print errors only.
     #[arg(short = 'q', long)]
     pub quiet: bool,
+}
+
+/// How Helm releases are part of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Charts {
+    /// What `helm template` makes of them.
+    Inflate,
+    /// OCIRepository, HelmRepository and HelmRelease objects.
+    Flux,
+    /// Application objects.
+    Argocd,
 }
 
 /// Flags of `list`.

@@ -1,20 +1,48 @@
 //! `render`: compile and emit.
 
+use super::cli::Charts;
 use super::{cli, input, print, tell};
-use crate::compile::compile;
-use crate::emit::{directory, stream};
-use crate::error::Errors;
+use crate::compile::{Options, compile};
+use crate::emit::{directory, inflate, stream};
+use crate::error::{Diagnostic, Errors, Problem};
+use crate::render::ReleasesAs;
 use crate::source::Sources;
 
 pub(super) fn run(args: &cli::Render, sources: &mut Sources) -> Result<(), Errors> {
     let inputs = input::load(&args.input, sources)?;
-    let compilation = compile(&inputs, args.strict, &input::Disk, sources)?;
+    let releases_as = match args.charts {
+        Some(Charts::Flux) => ReleasesAs::Flux,
+        Some(Charts::Argocd) => ReleasesAs::ArgoCd,
+        Some(Charts::Inflate) | None => ReleasesAs::Values,
+    };
+    let options = Options { strict: args.strict, releases_as };
+    let compilation = compile(&inputs, options, &input::Disk, sources)?;
     if !args.quiet {
         tell(&compilation.notes, sources);
     }
     let bundle = &compilation.bundle;
     match &args.output {
-        None => print(&stream::text(bundle)),
+        Some(_) if args.charts == Some(Charts::Inflate) => Err(unsupported(
+            "`--charts inflate` makes a stream, and `--output` a directory",
+            "the directory holds values and a helmfile",
+        )),
+        None if args.charts.is_none() && !bundle.releases.is_empty() => {
+            let what = format!("the stream would lack {} Helm releases", bundle.releases.len());
+            Err(unsupported(
+                &what,
+                "choose `--charts inflate`, `flux` or `argocd`, or write a directory with `--output`",
+            ))
+        }
+        None => {
+            let mut objects: Vec<_> =
+                bundle.manifests.iter().map(|m| (m.path.to_string(), m.object.value.clone())).collect();
+            if args.charts == Some(Charts::Inflate) {
+                let part_of = &compilation.resolved.settings.release.0;
+                let inflated = inflate::inflate(&bundle.releases, part_of, args.charts_dir.as_deref(), sources)?;
+                objects.extend(inflated.into_iter().map(|o| ("helm template".to_owned(), o)));
+            }
+            print(&stream::text(&objects))
+        }
         Some(dir) => {
             let report = directory::write(dir, &bundle.files)?;
             if !args.quiet {
@@ -26,4 +54,8 @@ pub(super) fn run(args: &cli::Render, sources: &mut Sources) -> Result<(), Error
             Ok(())
         }
     }
+}
+
+fn unsupported(what: &str, hint: &str) -> Errors {
+    Diagnostic::error(Problem::Unsupported { what: what.to_owned() }, None).with_hint(hint).into()
 }

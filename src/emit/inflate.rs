@@ -4,10 +4,10 @@
 //! network only where no folder of charts is given. Values go in by standard input and manifests come out by standard
 //! output, so that nothing is written to disk.
 
-use super::order;
 use crate::check::objects::identity;
 use crate::credential;
 use crate::error::{Diagnostic, Errors, Problem};
+use crate::render::order;
 use crate::render::releases::{ChartSource, Release};
 use crate::source::Sources;
 use crate::tree::Value;

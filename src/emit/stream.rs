@@ -1,13 +1,13 @@
-//! Manifests as one text, in the order they are applied.
+//! Objects as one text, in the order they are applied.
 
-use crate::bundle::Bundle;
+use crate::tree::Value;
 
-/// The documents of a bundle for `kubectl apply -f -`, each with the file that the directory form has it in.
-pub fn text(bundle: &Bundle) -> String {
+/// Documents for `kubectl apply -f -`, each with where it comes from.
+pub fn text(objects: &[(String, Value)]) -> String {
     let mut out = String::new();
-    for manifest in &bundle.manifests {
-        out.push_str(&format!("---\n# {}\n", manifest.path));
-        out.push_str(&manifest.object.value.to_yaml());
+    for (source, object) in objects {
+        out.push_str(&format!("---\n# {source}\n"));
+        out.push_str(&object.to_yaml());
     }
     out
 }

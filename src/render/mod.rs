@@ -1,20 +1,37 @@
 //! From a plan to objects: Rust decides which objects exist, templates decide their text.
 
+pub mod argocd;
 pub mod engine;
+pub mod flux;
 pub mod helmfile;
 pub mod manifests;
+pub mod order;
 pub mod releases;
 pub mod values;
 
 use crate::tree::Value;
 
-/// Which half of the bundle an object belongs to.
+/// How Helm releases are part of a bundle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReleasesAs {
+    /// As values and a helmfile.
+    #[default]
+    Values,
+    /// Besides, as objects of Flux.
+    Flux,
+    /// Besides, as Applications of Argo CD.
+    ArgoCd,
+}
+
+/// Which part of the bundle an object belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Half {
     /// What an administrator applies: cluster-scoped objects and grants of rights.
     Admin,
     /// What whoever may write to the namespace applies.
     Namespace,
+    /// Objects that stand for Helm releases, for the controller that installs those.
+    Releases,
 }
 
 impl Half {
@@ -23,6 +40,7 @@ impl Half {
         match self {
             Self::Admin => "0-admin",
             Self::Namespace => "1-namespace",
+            Self::Releases => "2-releases",
         }
     }
 }

@@ -53,6 +53,16 @@ pub struct Release {
     pub needs: Vec<String>,
 }
 
+/// The labels of an object that stands for a release.
+pub(super) fn labels(release: &Release, part_of: &str) -> Value {
+    Value::from([
+        ("app.kubernetes.io/managed-by", "llmdbench"),
+        ("app.kubernetes.io/part-of", part_of),
+        ("app.kubernetes.io/instance", release.name.as_str()),
+        ("app.kubernetes.io/component", "helm-release"),
+    ])
+}
+
 #[cfg(test)]
 pub mod samples {
     //! Releases as the charts of llm-d have them, for the tests of the formats.

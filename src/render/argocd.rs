@@ -1,8 +1,9 @@
 //! `--charts argocd`: the releases of a bundle as Applications of Argo CD.
 
-use super::{labels, order};
+use super::order;
+use super::releases::labels;
+use super::releases::{ChartSource, Release};
 use crate::plan::names::fit;
-use crate::render::releases::{ChartSource, Release};
 use crate::tree::{Map, Value};
 
 /// The namespace that Argo CD watches for Applications where nothing else is set up.

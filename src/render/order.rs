@@ -1,6 +1,6 @@
 //! Which release goes before which.
 
-use crate::render::releases::Release;
+use super::releases::Release;
 
 /// How many releases, one needing the next, must stand before each. Needs that no release answers do not count, and a
 /// circle of needs ends at the number of releases.

@@ -2,9 +2,9 @@
 //!
 //! Fields are those of `helm.toolkit.fluxcd.io/v2` and `source.toolkit.fluxcd.io/v1` (Flux 2.6 and later).
 
-use super::labels;
+use super::releases::labels;
+use super::releases::{ChartSource, Release};
 use crate::plan::names::slug;
-use crate::render::releases::{ChartSource, Release};
 use crate::tree::{Map, Value};
 
 /// How often Flux looks for changes; the versions are pinned, so this is how soon it repairs what was changed by hand.
