@@ -2,8 +2,8 @@
 
 use crate::check::objects::identity;
 use crate::error::Errors;
-use crate::plan::names::{fit, hash};
-use crate::plan::{Plan, names};
+use crate::plan::Plan;
+use crate::plan::names::{digest, fit};
 use crate::render::engine::{self, to_template};
 use crate::render::{Half, Object, Removal};
 use crate::settings::resolve::{Resolved, describe_origin};
@@ -56,10 +56,7 @@ pub fn bundle(resolved: &Resolved, plan: &Plan, mut objects: Vec<Object>, inputs
     objects.sort_by_key(|o| (o.half, o.step));
     let manifests = place(objects);
 
-    let mut files: Vec<File> = manifests
-        .iter()
-        .map(|m| file(m.path.clone(), m.object.value.to_yaml()))
-        .collect();
+    let mut files: Vec<File> = manifests.iter().map(|m| file(m.path.clone(), m.object.value.to_yaml())).collect();
     files.push(file("kustomization.yaml".into(), kustomization(&manifests).to_yaml()));
     let context = readme(resolved, plan, &manifests, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
@@ -80,7 +77,7 @@ fn id(objects: &[Object], settings: &Value) -> String {
         text.push_str("---\n");
         text.push_str(&object.value.to_yaml());
     }
-    format!("sha256:{}", hash(&text))
+    digest(&text)
 }
 
 /// The ConfigMap by which a result can cite its stack.
@@ -108,7 +105,7 @@ fn place(objects: Vec<Object>) -> Vec<Manifest> {
             let group = (object.half, object.step);
             count = if last == Some(group) { count + 1 } else { 1 };
             last = Some(group);
-            let name = names::fit(&format!("{}-{}", object.kind().to_lowercase(), object.name()), 100);
+            let name = fit(&format!("{}-{}", object.kind().to_lowercase(), object.name()), 100);
             let path = format!("manifests/{}/{:02}-{count:03}-{name}.yaml", object.half.folder(), object.step);
             Manifest { path: path.into(), object }
         })
@@ -151,6 +148,20 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) ->
             ("reason", Value::from(reason)),
         ])
     };
+    let wait = |m: &&Manifest| matches!(m.object.kind(), "Job" | "Deployment");
+    let waits: Vec<Value> = manifests
+        .iter()
+        .filter(wait)
+        .map(|m| {
+            let job = m.object.kind() == "Job";
+            Value::from([
+                ("what", Value::from(format!("{}/{}", m.object.kind().to_lowercase(), m.object.name()))),
+                ("namespace", Value::from(m.object.namespace())),
+                ("condition", Value::from(if job { "complete" } else { "available" })),
+                ("timeout", Value::from(if job { s.storage.model.download_timeout.0 } else { s.timeouts.ready.0 })),
+            ])
+        })
+        .collect();
     let harness = s.harness.namespace.as_ref().map_or(s.namespace.0.as_str(), |n| n.0.as_str());
     Value::from([
         ("id", Value::from(id)),
@@ -160,8 +171,8 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) ->
         ("secret", Value::from(s.hugging_face.secret_name.0.as_str())),
         ("key", Value::from(s.hugging_face.secret_key.0.as_str())),
         ("stacks", Value::List(stacks)),
+        ("waits", Value::List(waits)),
         ("objects", Value::List(manifests.iter().map(row).collect())),
-        ("has_admin", Value::Bool(manifests.iter().any(|m| m.object.half == Half::Admin))),
     ])
 }
 
@@ -174,7 +185,14 @@ fn removal(removal: Removal) -> (&'static str, &'static str) {
 }
 
 /// `bundle.json`.
-fn describe(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], files: &[File], id: &str, inputs: &Sources) -> Value {
+fn describe(
+    resolved: &Resolved,
+    plan: &Plan,
+    manifests: &[Manifest],
+    files: &[File],
+    id: &str,
+    inputs: &Sources,
+) -> Value {
     let strings = |list: Vec<String>| Value::from(list);
     let settings: Map = resolved
         .flat()
@@ -194,11 +212,11 @@ fn describe(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], files: &[F
             Value::Map(map)
         })
         .collect();
-    let hashes: Map = files.iter().map(|f| (f.path.to_string(), format!("sha256:{}", hash(&f.content)).into())).collect();
+    let hashes: Map = files.iter().map(|f| (f.path.to_string(), digest(&f.content).into())).collect();
     let used = inputs
         .all()
         .filter(|s| s.is_file)
-        .map(|s| Value::from([("name", Value::from(s.name.as_str())), ("sha256", Value::from(hash(&s.text)))]))
+        .map(|s| Value::from([("name", Value::from(s.name.as_str())), ("sha256", Value::from(digest(&s.text)))]))
         .collect();
     Value::from([
         ("tool", Value::from("llmdbench")),

@@ -4,6 +4,7 @@
 
 use crate::bundle::{self, Bundle};
 use crate::check;
+use crate::credential;
 use crate::error::{Diagnostic, Errors, Problem, Severity};
 use crate::plan::{self, Plan};
 use crate::render::manifests;
@@ -37,6 +38,12 @@ pub fn compile(inputs: &Inputs, strict: bool, world: &dyn World, sources: &mut S
     }
     let objects = manifests::objects(&resolved, &plan)?;
     let bundle = bundle::bundle(&resolved, &plan, objects, sources)?;
+    for file in &bundle.files {
+        if let Some((_, kind)) = credential::find(&file.content) {
+            let problem = Problem::Credential { place: format!("`{}`", file.path), kind };
+            return Err(Diagnostic::error(problem, None).into());
+        }
+    }
     let values: Vec<_> = bundle.manifests.iter().map(|m| &m.object.value).collect();
     check::objects::check(&values)?;
     Ok(Compilation { resolved, plan, bundle, notes })

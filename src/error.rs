@@ -3,6 +3,7 @@
 //! A [`Problem`] names the phenomenon and holds data; its `Display` writes the sentence. A [`Diagnostic`] adds the
 //! place and a hint. Phases collect diagnostics and stop at their end, so that one run reports all that is wrong.
 
+use crate::credential;
 use crate::source::{Sources, Span};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use std::fmt;
@@ -20,8 +21,6 @@ pub enum Problem {
     UnknownScenario { name: String, nearest: Option<String> },
     /// An edition of the defaults that is not shipped.
     UnknownEdition { name: String, known: String },
-    /// Names of two editions in one shell scenario.
-    MixedEditions { first: String, second: String },
     /// A byte that no value may hold.
     ForbiddenCharacter { what: &'static str },
     /// A source larger than any scenario has reason to be.
@@ -48,6 +47,8 @@ pub enum Problem {
     MalformedSet { argument: String },
     /// A value that is not of the setting's type.
     WrongValue { setting: String, expected: String, found: String },
+    /// A scenario that says nothing.
+    EmptyScenario,
     /// A setting that must have a value has an empty one.
     EmptyValue { setting: String },
     /// A setting that must have a value has none in any layer.
@@ -97,9 +98,6 @@ impl fmt::Display for Problem {
             }
             Self::UnknownScenario { name, nearest } => write!(f, "no scenario `{name}`{}", near(nearest)),
             Self::UnknownEdition { name, known } => write!(f, "no edition `{name}` of the defaults; there are {known}"),
-            Self::MixedEditions { first, second } => {
-                write!(f, "names of the editions `{first}` and `{second}` in one file")
-            }
             Self::ForbiddenCharacter { what } => write!(f, "{what} cannot be part of a value"),
             Self::TooLarge { what, limit } => write!(f, "{what} is larger than {limit} bytes"),
             Self::ShellConstruct { construct } => {
@@ -120,6 +118,7 @@ impl fmt::Display for Problem {
             Self::WrongValue { setting, expected, found } => {
                 write!(f, "`{setting}` takes {expected}, not {found}")
             }
+            Self::EmptyScenario => f.write_str("the scenario sets nothing"),
             Self::EmptyValue { setting } => write!(f, "`{setting}` is empty and must be filled in"),
             Self::MissingValue { setting } => write!(f, "`{setting}` has no value in any layer"),
             Self::UnresolvedReference { reference, nearest } => {
@@ -243,20 +242,23 @@ impl Window {
             to = floor(start + Self::WIDTH);
         }
         let end = end.clamp(start, to);
-        let clean = mask_tokens(&text[from..to].replace(|c: char| c.is_ascii_control() && c != '\t', " "));
+        let clean = credential::hide(&plain(&text[from..to]));
         Self { text: clean, first_line, start: start - from, end: end - from }
     }
 }
 
-/// Hides what is assigned to a name that ends in `TOKEN`; the length stays, so that places stay right.
-fn mask_tokens(line: &str) -> String {
-    let mut out = line.to_owned();
-    for (i, _) in line.match_indices("TOKEN=") {
-        let start = i + "TOKEN=".len();
-        let end = line[start..].find(char::is_whitespace).map_or(line.len(), |e| start + e);
-        out.replace_range(start..end, &"*".repeat(end - start));
-    }
-    out
+/// A line without characters that a terminal would act on or that turn the order of the text around; lengths stay.
+fn plain(line: &str) -> String {
+    let misleading =
+        |c: char| c.is_control() && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    line.chars().fold(String::with_capacity(line.len()), |mut out, c| {
+        if misleading(c) {
+            out.extend(std::iter::repeat_n(' ', c.len_utf8()));
+        } else {
+            out.push(c);
+        }
+        out
+    })
 }
 
 /// All errors of a phase; never empty where it is returned as an error.

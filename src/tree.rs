@@ -204,7 +204,8 @@ impl Serialize for Value {
 
 /// Whether a text is a number in JSON's notation, which every YAML reader takes for the same number.
 fn is_json_number(text: &str) -> bool {
-    text.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && serde_json::from_str::<serde_json::Number>(text).is_ok()
+    text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && serde_json::from_str::<serde_json::Number>(text).is_ok()
 }
 
 const STEP: usize = 2;
@@ -312,10 +313,7 @@ fn is_safe_plain(text: &str) -> bool {
         return false;
     }
     // Words that a YAML 1.1 reader takes for something else than a string.
-    !matches!(
-        text.to_ascii_lowercase().as_str(),
-        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
-    )
+    !matches!(text.to_ascii_lowercase().as_str(), "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null")
 }
 
 /// Whether a literal block of this text is read back unchanged by every reader.
@@ -356,7 +354,24 @@ mod tests {
 
     #[test]
     fn words_that_yaml_1_1_retypes_are_quoted() {
-        for word in ["on", "yes", "y", "No", "1_000", "012", "1e3", "~", "null", "0x1f", "1:30", "2024-01-01", ".5", "=", "<<", ""] {
+        for word in [
+            "on",
+            "yes",
+            "y",
+            "No",
+            "1_000",
+            "012",
+            "1e3",
+            "~",
+            "null",
+            "0x1f",
+            "1:30",
+            "2024-01-01",
+            ".5",
+            "=",
+            "<<",
+            "",
+        ] {
             let text = Value::from(word).to_yaml();
             assert!(text.starts_with('"'), "{word} was written as {text}");
         }
@@ -364,7 +379,9 @@ mod tests {
 
     #[test]
     fn plain_words_stay_plain() {
-        for word in ["vllm", "--port", "meta-llama/Llama-3.2-1B-Instruct", "app.kubernetes.io/name", "v0.26.0", "/dev/shm"] {
+        for word in
+            ["vllm", "--port", "meta-llama/Llama-3.2-1B-Instruct", "app.kubernetes.io/name", "v0.26.0", "/dev/shm"]
+        {
             assert_eq!(Value::from(word).to_yaml(), format!("{word}\n"));
         }
     }

@@ -85,7 +85,8 @@ fn parse_str(text: &str, id: SourceId) -> Result<Node, Diagnostic> {
     let mut options = Options::default();
     options.emit_comments = false;
     options.disallow_directives = true;
-    let mut builder = Builder { id, text, parser: Parser::new_from_str_with_options(text, options), anchors: Vec::new(), nodes: 0 };
+    let mut builder =
+        Builder { id, text, parser: Parser::new_from_str_with_options(text, options), anchors: Vec::new(), nodes: 0 };
     builder.document()
 }
 
@@ -110,7 +111,10 @@ impl<'t> Builder<'t> {
             }
             Some(Err(e)) => {
                 let at = e.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
-                Err(self.fail(Span::new(self.id, at, at), format!("not valid YAML: {}", e.info())))
+                let line = self.text[..at].rfind('\n').map_or(0, |i| i + 1);
+                let indented_by_tab = self.text[line..].trim_start_matches(' ').starts_with('\t');
+                let d = self.fail(Span::new(self.id, at, at), format!("not valid YAML: {}", e.info()));
+                Err(if indented_by_tab { d.with_hint("YAML is indented by spaces; this line has a tab") } else { d })
             }
             None => Ok((Event::StreamEnd, Span::new(self.id, self.text.len(), self.text.len()))),
         }
@@ -151,7 +155,8 @@ impl<'t> Builder<'t> {
         }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|t| t.is_yaml_core_schema_tag("str"));
+                let plain =
+                    style == ScalarStyle::Plain && !tag.as_ref().is_some_and(|t| t.is_yaml_core_schema_tag("str"));
                 let node = Node { kind: Kind::Scalar { text: text.into_owned(), plain }, span };
                 Ok(self.remember(anchor, node))
             }

@@ -12,7 +12,8 @@ static IMAGES: &[(&str, &str)] = &[
 ];
 
 /// Tags that move: words for "the newest", and branches.
-static FLOATING: &[&str] = &["latest", "auto", "main", "master", "nightly", "dev", "develop", "edge", "stable", "head", "trunk"];
+static FLOATING: &[&str] =
+    &["latest", "auto", "main", "master", "nightly", "dev", "develop", "edge", "stable", "head", "trunk"];
 
 /// The tag that stands for `auto` and `latest` of an image.
 pub fn image_tag(image: &str) -> Option<&'static str> {
@@ -24,20 +25,36 @@ pub fn is_floating(tag: &str) -> bool {
     FLOATING.iter().any(|f| f.eq_ignore_ascii_case(tag))
 }
 
-/// Spelling of an option of `vllm serve` that changed, for the server of this image tag.
-///
-/// `--disable-log-requests` is known up to 0.16.0 and `--no-enable-log-requests` from 0.10.1 on (read in the source
-/// packages of vLLM on PyPI). A tag that is no version leaves the option as it is.
-pub fn vllm_option<'o>(option: &'o str, tag: &str) -> &'o str {
-    let Some(version) = version(tag) else { return option };
-    match option {
-        "--disable-log-requests" if version >= (0, 10, 1) => "--no-enable-log-requests",
-        "--no-enable-log-requests" if version < (0, 10, 1) => "--disable-log-requests",
-        other => other,
-    }
+/// Major, minor and patch number.
+type Version = (u32, u32, u32);
+
+/// Options of `vllm serve` that were renamed: the old one with the first version that lacks it, the new one with the
+/// first version that has it (read in the source packages of vLLM on PyPI).
+static RENAMED: &[(&str, Version, &str, Version)] =
+    &[("--disable-log-requests", (0, 17, 0), "--no-enable-log-requests", (0, 10, 1))];
+
+/// The spelling of an option that the server of this image tag knows; a tag that is no version leaves it as it is.
+pub fn vllm_option(option: &str, tag: &str) -> String {
+    let Some(version) = version(tag) else { return option.to_owned() };
+    let known = RENAMED.iter().find_map(|(old, gone, new, since)| match option {
+        o if o == *old && version >= *gone => Some(*new),
+        o if o == *new && version < *since => Some(*old),
+        _ => None,
+    });
+    known.unwrap_or(option).to_owned()
 }
 
-fn version(tag: &str) -> Option<(u32, u32, u32)> {
+/// As [`vllm_option`], for every option in a script.
+pub fn vllm_options_in(script: &str, tag: &str) -> String {
+    script.split_inclusive([' ', '\n']).fold(String::with_capacity(script.len()), |mut out, piece| {
+        let word = piece.trim_end_matches([' ', '\n']);
+        out.push_str(&vllm_option(word, tag));
+        out.push_str(&piece[word.len()..]);
+        out
+    })
+}
+
+fn version(tag: &str) -> Option<Version> {
     let core = tag.strip_prefix('v').unwrap_or(tag).split(['-', '+', '@']).next()?;
     let mut parts = core.split('.').map(|p| p.parse().ok());
     match (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?) {
@@ -55,7 +72,13 @@ mod tests {
         let spelled = |tag| vllm_option("--disable-log-requests", tag);
         assert_eq!(spelled("v0.8.5"), "--disable-log-requests");
         assert_eq!(spelled("v0.10.0"), "--disable-log-requests");
-        assert_eq!(spelled("v0.10.1"), "--no-enable-log-requests");
+        assert_eq!(spelled("v0.16.0"), "--disable-log-requests");
+        assert_eq!(spelled("v0.17.0"), "--no-enable-log-requests");
+        assert_eq!(vllm_option("--no-enable-log-requests", "v0.9.0"), "--disable-log-requests");
+        assert_eq!(
+            vllm_options_in("a --disable-log-requests \\\n  --b", "v0.26.0"),
+            "a --no-enable-log-requests \\\n  --b"
+        );
         assert_eq!(spelled("v0.26.0"), "--no-enable-log-requests");
         assert_eq!(spelled("my-build"), "--disable-log-requests");
     }

@@ -32,6 +32,19 @@ pub fn dns_subdomain(text: &str) -> Check {
     if text.len() > 253 {
         return Err(format!("a DNS name has at most 253 characters, this one has {}", text.len()));
     }
+    let label = |l: &str| {
+        !l.is_empty() && l.bytes().all(|b| lower_alnum(b) || b == b'-') && !l.starts_with('-') && !l.ends_with('-')
+    };
+    if text.split('.').all(label) {
+        Ok(())
+    } else {
+        no("lower case letters, digits, `-` and `.` are allowed, with a letter or digit at both ends of each part")
+    }
+}
+
+/// A host name: DNS labels joined by dots.
+pub fn host_name(text: &str) -> Check {
+    dns_subdomain(text)?;
     text.split('.').try_for_each(dns_label)
 }
 
@@ -121,7 +134,7 @@ pub fn registry(text: &str) -> Check {
     if host.is_empty() || port.parse::<u16>().is_err() {
         return no("a registry is a host with an optional port");
     }
-    dns_subdomain(&host.to_lowercase())
+    host_name(&host.to_lowercase())
 }
 
 /// The path of an image: components of lower case letters and digits with single separators.
@@ -204,7 +217,7 @@ pub fn url(text: &str) -> Check {
     if rest.is_none() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return no("it starts with `https://` and holds no white space");
     }
-    dns_subdomain(&host.to_lowercase())
+    host_name(&host.to_lowercase())
 }
 
 /// A chart name, `repository/name` or an `oci://` reference.

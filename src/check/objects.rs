@@ -1,5 +1,5 @@
-//! Checks of a whole bundle: one object an identity, references that resolve, selectors that select, no credentials,
-//! nothing that floats.
+//! Checks of a whole bundle: one object an identity, names that Kubernetes takes, references that resolve, selectors that
+//! select, mounts that do not hide each other.
 
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::tree::Value;
@@ -35,12 +35,16 @@ pub fn check(objects: &[&Value]) -> Result<(), Errors> {
             _ => super::names::dns_subdomain(name),
         };
         if let Err(reason) = result {
-            errors.push(fail(Problem::InvalidName { what: kind.to_owned(), name: name.to_owned(), reason: format!("is refused by Kubernetes: {reason}") }));
+            errors.push(fail(Problem::InvalidName {
+                what: kind.to_owned(),
+                name: name.to_owned(),
+                reason: format!("is refused by Kubernetes: {reason}"),
+            }));
         }
         if !seen.insert((object.get("apiVersion").and_then(Value::as_str), id.clone())) {
             errors.push(fail(Problem::DuplicateObject { object: id }));
         }
-        credentials(object, &mut errors);
+        mounts(object, &mut errors);
     }
     references(objects, &mut errors);
     errors.into_result()
@@ -67,7 +71,12 @@ fn references(objects: &[&Value], errors: &mut Errors) {
                 need(object, "ServiceAccount", namespace, Some(&account));
             }
             for volume in spec.get("volumes").map_or(&[][..], Value::items) {
-                need(object, "PersistentVolumeClaim", namespace, text(volume, &["persistentVolumeClaim", "claimName"]).as_deref());
+                need(
+                    object,
+                    "PersistentVolumeClaim",
+                    namespace,
+                    text(volume, &["persistentVolumeClaim", "claimName"]).as_deref(),
+                );
                 need(object, "ConfigMap", namespace, text(volume, &["configMap", "name"]).as_deref());
             }
         }
@@ -99,12 +108,34 @@ fn references(objects: &[&Value], errors: &mut Errors) {
             });
             let count = selected.count();
             if count != 1 {
-                unselective.push(format!("the selector of {} selects the pods of {count} objects, not of one", identity(object)));
+                unselective.push(format!(
+                    "the selector of {} selects the pods of {count} objects, not of one",
+                    identity(object)
+                ));
             }
         }
     }
     for message in unselective {
         errors.push(fail(Problem::Conflict { message }));
+    }
+}
+
+/// No two volumes of a container are mounted at one path.
+fn mounts(object: &Value, errors: &mut Errors) {
+    let Some(spec) = pod_spec(object) else { return };
+    let containers = ["initContainers", "containers"].iter().flat_map(|k| spec.get(k).map_or(&[][..], Value::items));
+    for container in containers {
+        let mut seen = HashSet::new();
+        for mount in container.get("volumeMounts").map_or(&[][..], Value::items) {
+            let path = mount.get("mountPath").and_then(Value::as_str).unwrap_or_default().trim_end_matches('/');
+            if !seen.insert(path) {
+                let message = format!("{} would mount two volumes at `{path}`", identity(object));
+                errors.push(
+                    fail(Problem::Conflict { message })
+                        .with_hint("change `storage.model.mountPath` or `harness.resultsDir`"),
+                );
+            }
+        }
     }
 }
 
@@ -129,64 +160,9 @@ fn pod_labels(object: &Value) -> Option<(&str, HashMap<&str, &str>)> {
     Some((namespace, labels.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_str()?))).collect()))
 }
 
-/// A kind of credential: its name, what it starts with, how many characters follow at least, which ones.
-struct Pattern {
-    kind: &'static str,
-    prefix: &'static str,
-    least: usize,
-}
-
-/// What credentials look like, by their publishers' documented prefixes.
-static PATTERNS: &[Pattern] = &[
-    Pattern { kind: "a Hugging Face token", prefix: "hf_", least: 30 },
-    Pattern { kind: "a GitHub token", prefix: "ghp_", least: 36 },
-    Pattern { kind: "a GitHub token", prefix: "github_pat_", least: 40 },
-    Pattern { kind: "an OpenShift token", prefix: "sha256~", least: 40 },
-    Pattern { kind: "an AWS access key", prefix: "AKIA", least: 16 },
-    Pattern { kind: "an API key", prefix: "sk-", least: 40 },
-    Pattern { kind: "a Slack token", prefix: "xoxb-", least: 20 },
-    Pattern { kind: "a JSON web token", prefix: "eyJhbGciOi", least: 40 },
-];
-
-/// The kind of credential that a text holds, if any.
-pub fn credential(text: &str) -> Option<&'static str> {
-    if text.contains("PRIVATE KEY-----") {
-        return Some("a private key");
-    }
-    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
-    PATTERNS.iter().find_map(|p| {
-        text.match_indices(p.prefix)
-            .any(|(i, _)| {
-                let before = text[..i].chars().next_back();
-                let after = text[i + p.prefix.len()..].chars().take_while(|c| word(*c)).count();
-                after >= p.least && !before.is_some_and(|c| c.is_ascii_alphanumeric())
-            })
-            .then_some(p.kind)
-    })
-}
-
-fn credentials(object: &Value, errors: &mut Errors) {
-    let id = identity(object);
-    object.each_string(&mut Vec::new(), &mut |path, text| {
-        if let Some(kind) = credential(text) {
-            let place = format!("{id} at `{}`", path.join("."));
-            errors.push(fail(Problem::Credential { place, kind }).with_hint("put it into a Secret and refer to that with `valueFrom.secretKeyRef`"));
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_are_seen_and_words_are_not() {
-        assert!(credential(&format!("--token=hf_{}", "a1".repeat(17))).is_some());
-        assert!(credential("-----BEGIN RSA PRIVATE KEY-----").is_some());
-        assert!(credential("llm-d-hf-token").is_none());
-        assert!(credential("sha256~short").is_none());
-        assert!(credential("task-one-two-three-four-five-six-seven-eight-nine-ten-eleven").is_none());
-    }
 
     fn object(kind: &str, name: &str) -> Value {
         Value::from([

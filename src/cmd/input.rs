@@ -47,6 +47,10 @@ fn read_file(path: &Utf8Path) -> io::Result<String> {
 /// A scenario or defaults file that is not there or cannot be read.
 pub fn load(args: &cli::Input, sources: &mut Sources) -> Result<Inputs, Errors> {
     let mut errors = Errors::default();
+    if args.scenario.is_none() && args.models.is_none() {
+        let problem = Problem::Noted { message: "neither a scenario nor models are given".into() };
+        errors.push(Diagnostic::error(problem, None).with_hint("`--scenario NAME`; `llmdbench list` shows the names"));
+    }
     let mut inputs = Inputs { sets: args.set.clone(), flags: args.flags(), ..Inputs::default() };
     if let Some(name) = &args.scenario {
         match scenario(name, sources) {
@@ -90,12 +94,19 @@ fn unreadable(path: &str, error: &io::Error) -> Diagnostic {
 fn scenario(name: &str, sources: &mut Sources) -> Result<(SourceId, Language), Diagnostic> {
     if name == "-" {
         let mut bytes = Vec::new();
-        io::stdin().lock().take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|e| unreadable("standard input", &e))?;
+        io::stdin()
+            .lock()
+            .take(LARGEST as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| unreadable("standard input", &e))?;
         if bytes.len() > LARGEST {
             return Err(Diagnostic::error(Problem::TooLarge { what: "standard input", limit: LARGEST }, None));
         }
         let text = String::from_utf8(bytes).map_err(|_| {
-            Diagnostic::error(Problem::Unreadable { path: "standard input".into(), reason: "it is not UTF-8 text".into() }, None)
+            Diagnostic::error(
+                Problem::Unreadable { path: "standard input".into(), reason: "it is not UTF-8 text".into() },
+                None,
+            )
         })?;
         let language = guess(&text);
         return Ok((sources.add_file("standard input", text), language));
@@ -136,7 +147,8 @@ fn from_file(path: &Utf8Path, sources: &mut Sources) -> Result<(SourceId, Langua
 fn guess(text: &str) -> Language {
     let first = text.lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#')).unwrap_or("");
     let name = first.split('=').next().unwrap_or("");
-    let assignment = first.contains('=') && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let assignment =
+        first.contains('=') && !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if assignment || first.starts_with("export ") { Language::Shell } else { Language::Yaml }
 }
 

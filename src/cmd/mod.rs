@@ -7,9 +7,10 @@ mod render;
 mod table;
 mod variables;
 
-use crate::error::{Diagnostic, Errors};
+use crate::error::{Diagnostic, Errors, Problem};
 use crate::source::Sources;
 use clap::Parser;
+use indexmap::IndexMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -52,12 +53,30 @@ fn report(errors: &[Diagnostic], sources: &Sources) {
     let _ = io::stderr().write_all(text.trim_end().as_bytes()).and_then(|()| io::stderr().write_all(b"\n"));
 }
 
-/// Prints notes, one line each.
+/// Prints notes, one line for each reason.
 fn tell(notes: &[Diagnostic], sources: &Sources) {
     let mut text = String::new();
+    let mut groups: IndexMap<String, Vec<String>> = IndexMap::new();
     for d in notes {
-        let place = d.span.map_or(String::new(), |s| format!(" ({})", sources.locate(s)));
-        text.push_str(&format!("note: {}{place}\n", d.problem));
+        // What is said of many settings for one reason is said once.
+        let grouped = match &d.problem {
+            Problem::Unused { setting, used_by } => Some((format!("not used here, {used_by}"), setting)),
+            Problem::NoEffect { variable, reason } => Some((format!("no effect here, {reason}"), variable)),
+            _ => None,
+        };
+        match grouped {
+            Some((reason, name)) => {
+                let line = d.span.map_or(String::new(), |s| format!(" (line {})", sources.position(s).line));
+                groups.entry(reason).or_default().push(format!("{name}{line}"));
+            }
+            None => {
+                let place = d.span.map_or(String::new(), |s| format!(" ({})", sources.locate(s)));
+                text.push_str(&format!("note: {}{place}\n", d.problem));
+            }
+        }
+    }
+    for (reason, names) in groups {
+        text.push_str(&format!("note: {reason}: {}\n", names.join(", ")));
     }
     let _ = io::stderr().write_all(text.as_bytes());
 }
@@ -67,7 +86,7 @@ fn print(text: &str) -> Result<(), Errors> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            let problem = crate::error::Problem::Unwritable { path: "standard output".into(), reason: e.to_string() };
+            let problem = Problem::Unwritable { path: "standard output".into(), reason: e.to_string() };
             Err(Diagnostic::error(problem, None).into())
         }
         _ => Ok(()),

@@ -8,7 +8,15 @@ pub(super) fn show(format: Format, headings: &[&str], rows: &[Vec<String>]) -> S
     match format {
         Format::Json => Value::List(
             rows.iter()
-                .map(|row| Value::Map(headings.iter().zip(row).map(|(h, c)| ((*h).to_owned(), Value::from(c.as_str()))).collect::<Map>()))
+                .map(|row| {
+                    Value::Map(
+                        headings
+                            .iter()
+                            .zip(row)
+                            .map(|(h, c)| ((*h).to_owned(), Value::from(c.as_str())))
+                            .collect::<Map>(),
+                    )
+                })
                 .collect(),
         )
         .to_json(),

@@ -1,7 +1,7 @@
 //! `variables`: the reference of settings and of the original's variables.
 
 use super::{cli, print, table};
-use crate::error::Errors;
+use crate::error::{Diagnostic, Errors, Problem, nearest};
 use crate::settings::resolve::{Inputs, resolve};
 use crate::settings::sections::reference_text;
 use crate::settings::variables::{self, Editions, Effect};
@@ -46,20 +46,35 @@ pub(super) fn run(args: &cli::Variables, sources: &mut Sources) -> Result<(), Er
         }
         for v in names {
             if wanted(&[&field.path, v.name]) {
-                rows.push(row(v.name, &field.path, in_editions(v.editions), &(field.expects)(), &default, used, &meaning));
+                rows.push(row(
+                    v.name,
+                    &field.path,
+                    in_editions(v.editions),
+                    &(field.expects)(),
+                    &default,
+                    used,
+                    &meaning,
+                ));
             }
         }
     }
     for v in variables::all() {
         let (effect, meaning) = match v.effect {
             Effect::None(reason) | Effect::Secret(reason) => ("no effect here", reason.to_owned()),
-            Effect::Current(path) => ("no effect here", format!("stands for `${{{path}}}` in templates and is never set")),
+            Effect::Current(path) => {
+                ("no effect here", format!("stands for `${{{path}}}` in templates and is never set"))
+            }
             Effect::Pending => ("not rendered by this version", "a scenario that sets it is refused".to_owned()),
             _ => continue,
         };
         if wanted(&[v.name]) {
             rows.push(row(v.name, "", in_editions(v.editions), "", "", effect, &meaning));
         }
+    }
+    if let (Some(filter), true) = (&args.filter, rows.is_empty()) {
+        let known = fields().iter().map(|f| f.path.as_str()).chain(variables::names());
+        let problem = Problem::UnknownSetting { path: filter.clone(), nearest: nearest(filter, known) };
+        return Err(Diagnostic::error(problem, None).into());
     }
     let headings = ["variable", "setting", "editions", "takes", "default", "used by", "meaning"];
     if args.format == cli::Format::Table {
@@ -68,7 +83,15 @@ pub(super) fn run(args: &cli::Variables, sources: &mut Sources) -> Result<(), Er
     print(&table::show(args.format, &headings, &rows))
 }
 
-fn row(variable: &str, setting: &str, editions: &str, takes: &str, default: &str, used: &str, meaning: &str) -> Vec<String> {
+fn row(
+    variable: &str,
+    setting: &str,
+    editions: &str,
+    takes: &str,
+    default: &str,
+    used: &str,
+    meaning: &str,
+) -> Vec<String> {
     [variable, setting, editions, takes, default, used, meaning].map(str::to_owned).to_vec()
 }
 
@@ -87,10 +110,8 @@ fn blocks(headings: &[&str], rows: &[Vec<String>]) -> String {
 
 /// The default, once where all editions agree.
 fn default_of(path: &str, defaults: &[(&str, Map)]) -> String {
-    let texts: Vec<(&str, String)> = defaults
-        .iter()
-        .map(|(name, flat)| (*name, flat.get(path).map_or(String::new(), reference_text)))
-        .collect();
+    let texts: Vec<(&str, String)> =
+        defaults.iter().map(|(name, flat)| (*name, flat.get(path).map_or(String::new(), reference_text))).collect();
     let show = |t: &str| if t.is_empty() { "none".to_owned() } else { t.to_owned() };
     if texts.iter().all(|(_, t)| *t == texts[0].1) {
         return show(&texts[0].1);

@@ -10,11 +10,11 @@
 
 use crate::bundle::File;
 use crate::error::{Diagnostic, Problem};
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use crate::plan::names::digest;
+use camino::{Utf8Component, Utf8Path};
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, RenameFlags, accessat, flock, renameat_with};
 use rustix::io::Errno;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
@@ -28,7 +28,7 @@ pub const MARK: &str = "bundle.json";
 /// The file that marks a half-built tree as ours. Empty, so that creating it is one step.
 const STAGE_MARK: &str = "made-by-llmdbench";
 
-/// What a call of [`write`] changed, in files; `bundle.json` counts.
+/// What a call of [`write()`] changed, in files; `bundle.json` counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     /// Files that are new or differ from what was there.
@@ -37,12 +37,6 @@ pub struct Report {
     pub unchanged: usize,
     /// Files that an earlier bundle wrote and this one does not hold.
     pub removed: usize,
-}
-
-/// The hash of a file's text as `bundle.json` lists it: `sha256:` and 64 hexadecimal digits.
-pub fn digest(content: &str) -> String {
-    let hash = Sha256::digest(content.as_bytes());
-    hash.iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Replaces the bundle in `dir` by `files`, atomically; where nothing differs, nothing is touched.
@@ -66,7 +60,7 @@ pub fn write(dir: &Utf8Path, files: &[File]) -> Result<Report, Diagnostic> {
     write_with(dir, files, Abilities { exchange: true, link: true })
 }
 
-/// What a file system can do; tests take abilities away, [`write`] finds out by trying.
+/// What a file system can do; tests take abilities away, [`write()`] finds out by trying.
 #[derive(Debug, Clone, Copy)]
 struct Abilities {
     exchange: bool,
@@ -262,7 +256,7 @@ impl<'a> Plan<'a> {
     fn keep(&mut self, path: &'a Path, data: &'a Metadata, bundle: &Bundle, old: &Tree) -> Result<(), Diagnostic> {
         let wanted = |path: &Path| bundle.files.contains_key(path);
         let in_the_way = if data.is_dir() { wanted(path) } else { wanted(path) || bundle.folders.contains(path) };
-        if false {
+        if in_the_way || folders_of(path).any(|folder| wanted(&folder)) {
             let reason = "the bundle needs this place, and what is there was not written by a bundle";
             return Err(unwritable(&old.root.join(path), reason).with_hint("move it away, or choose another directory"));
         }

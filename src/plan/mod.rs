@@ -9,10 +9,9 @@ use crate::charts::catalogue;
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::{Image, reference_text};
-use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope};
+use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope, Template};
 use crate::settings::types::{Method, Model, Platform};
 use crate::tree::{Map, Value};
-use std::collections::HashMap;
 
 /// Everything that the bundle holds, before it is text.
 #[derive(Debug, Clone)]
@@ -27,8 +26,6 @@ pub struct Plan {
     pub benchmark_image: String,
     /// Whether the load generator lives in another namespace than the stacks.
     pub harness_apart: bool,
-    /// Whether the model volume can be mounted beside the results.
-    pub route_domain: Option<String>,
     /// What the user should know.
     pub notes: Vec<Diagnostic>,
 }
@@ -63,8 +60,6 @@ pub struct Stack {
 pub struct Download {
     /// The model.
     pub model: String,
-    /// Name of the Job.
-    pub name: String,
     /// Short name of the model.
     pub label: String,
     /// Folder in the volume.
@@ -78,7 +73,7 @@ const MODELS_DIR: &str = "models";
 struct StackScope<'a> {
     flat: &'a Map,
     model: [(&'static str, String); 3],
-    preprocess: String,
+    preprocess: Template,
 }
 
 impl Scope for StackScope<'_> {
@@ -109,7 +104,13 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
         let d = Diagnostic::error(Problem::Unsupported { what }, resolved.span("methods"));
         return Err(d.with_hint("`--methods standalone` renders the other method").into());
     }
+    if s.harness.claim_name == s.storage.model.claim_name && s.harness.namespace.as_ref() == Some(&s.namespace) {
+        let message = format!("results and models would share the claim `{}`", s.harness.claim_name);
+        let d = Diagnostic::error(Problem::Conflict { message }, resolved.span("harness.claimName"));
+        p.errors.push(d.with_hint("give `harness.claimName` and `storage.model.claimName` two names"));
+    }
     p.use_words();
+    p.report_exported();
     p.report_unused();
     let download_image = p.image(&s.storage.model.download_image, "storage.model.downloadImage");
     let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
@@ -119,8 +120,11 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     for model in &s.models.0 {
         let dir = format!("{}/{MODELS_DIR}/{}", s.storage.model.mount_path.0.trim_end_matches('/'), model.name);
         if !downloads.iter().any(|d| d.model == model.name) {
-            let label = names::label(&model.name);
-            downloads.push(Download { model: model.name.clone(), name: format!("download-{label}"), label, dir: format!("{MODELS_DIR}/{}", model.name) });
+            downloads.push(Download {
+                model: model.name.clone(),
+                label: names::label(&model.name),
+                dir: format!("{MODELS_DIR}/{}", model.name),
+            });
         }
         stacks.extend(p.stack(model, &image, dir));
     }
@@ -133,7 +137,6 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
         download_image,
         benchmark_image,
         harness_apart: s.harness.namespace.as_ref() != Some(&s.namespace),
-        route_domain,
         notes: p.notes,
     })
 }
@@ -180,13 +183,35 @@ impl Planner<'_> {
         }
     }
 
+    /// Reports settings of the server that its arguments leave out: vLLM does not read them by itself.
+    fn report_exported(&mut self) {
+        let referred = self.resolved.settings.standalone.args.references();
+        for (path, name) in EXPORTED {
+            if self.resolved.is_set(path) && !referred.contains(path) {
+                let message = format!(
+                    "`{path}` is in no argument of the server; it only reaches the pod as the variable `{name}`"
+                );
+                self.notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)));
+            }
+        }
+        if let Command::Words(words) = &self.resolved.settings.standalone.args
+            && words.iter().any(|w| w.notation().contains("${") && w.references().next().is_none())
+        {
+            let message = "no shell reads a list of arguments: `${NAME}` stays as it is, `$(NAME)` is a variable of the container";
+            self.notes.push(Diagnostic::note(Problem::Noted { message: message.into() }, self.resolved.span(ARGS)));
+        }
+    }
+
     /// Reports words such as `auto` that something else stands for.
     fn use_words(&mut self) {
         for (path, word, meaning) in &self.resolved.words {
             let Some(index) = crate::settings::field_index(path) else { continue };
             let field = &crate::settings::fields()[index];
             // Images say which version they use themselves.
-            if meaning.is_empty() || field.used_by == crate::settings::Use::Image || self.unused_because(path, field.used_by).is_some() {
+            if meaning.is_empty()
+                || field.used_by == crate::settings::Use::Image
+                || self.unused_because(path, field.used_by).is_some()
+            {
                 continue;
             }
             let problem = Problem::Fallback { setting: path.clone(), word: word.clone(), used: (*meaning).to_owned() };
@@ -217,7 +242,11 @@ impl Planner<'_> {
         let pinned = catalogue::image_tag(&name).filter(|_| matches!(floating.as_str(), "auto" | "latest"));
         match pinned {
             Some(tag) => {
-                let problem = Problem::Fallback { setting: tag_path, word: floating, used: format!("the version catalogue has `{name}:{tag}`") };
+                let problem = Problem::Fallback {
+                    setting: tag_path,
+                    word: floating,
+                    used: format!("the version catalogue has `{name}:{tag}`"),
+                };
                 self.notes.push(Diagnostic::note(problem, None));
                 format!("{name}:{tag}")
             }
@@ -234,25 +263,21 @@ impl Planner<'_> {
         let s = &self.resolved.settings;
         let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
         let flat = std::mem::take(&mut self.flat);
-        let mut scope = StackScope {
+        let preprocess = &s.standalone.preprocess;
+        let scope = StackScope {
             flat: &flat,
             model: [
                 ("model.name", model.name.clone()),
                 ("model.id", model.served_name().to_lowercase()),
                 ("model.label", label.clone()),
             ],
-            preprocess: String::new(),
+            preprocess: if preprocess.does_nothing() { Template::word("true") } else { preprocess.0.clone() },
         };
         let span = |path: &str| self.resolved.span(path);
         let result = (|| {
             let fail = |problem: Problem, path: &str| Diagnostic::error(problem, span(path));
-            if !s.standalone.preprocess.does_nothing() {
-                let text = s.standalone.preprocess.0.expand(&scope).map_err(|p| fail(p, "standalone.preprocess"))?;
-                scope.preprocess = text;
-            } else {
-                scope.preprocess = "true".into();
-            }
-            let env = self.server_env(model, &scope).map_err(|p| fail(p, "vllm.env"))?;
+            let known = self.env_names();
+            let env = self.server_env(model, &scope, &known).map_err(|p| fail(p, "vllm.env"))?;
             let (command, args) = self.server_command(model, image, &scope, &env)?;
             Ok((env, command, args))
         })();
@@ -262,7 +287,7 @@ impl Planner<'_> {
             Ok((env, command, args)) => Some(Stack {
                 model: model.clone(),
                 method: Method::Standalone,
-                name: format!("vllm-{label}"),
+                name: names::fit(&format!("{}-{label}", s.release), 52),
                 label,
                 image: image.to_owned(),
                 command,
@@ -281,8 +306,9 @@ impl Planner<'_> {
     }
 
     /// The environment of the server: what the tool sets, with what the scenario sets in its place and after it.
-    fn server_env(&self, model: &Model, scope: &dyn Scope) -> Result<Vec<Value>, Problem> {
+    fn server_env(&self, model: &Model, scope: &dyn Scope, known: &script::Env) -> Result<Vec<Value>, Problem> {
         let s = &self.resolved.settings;
+        let literal = |text: &str| script::kubelet_literal(text, known);
         let mut env: Vec<(String, Value)> = Vec::new();
         let mut set = |name: &str, key: &'static str, value: Value| {
             let entry = Value::from([("name", Value::from(name)), (key, value)]);
@@ -298,7 +324,11 @@ impl Planner<'_> {
         let v = &s.vllm;
         set("LLMDBENCH_VLLM_STANDALONE_MODEL", "value", model.name.as_str().into());
         set("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", "value", v.load_format.word().into());
-        set("LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG", "value", v.model_loader_extra_config.0.as_str().into());
+        set(
+            "LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG",
+            "value",
+            literal(&v.model_loader_extra_config.0).into(),
+        );
         let count = s.accelerator.count.map_or(0, |c| c.0);
         set("LLMDBENCH_VLLM_COMMON_ACCELERATOR_NR", "value", count.to_string().into());
         set("VLLM_LOGGING_LEVEL", "value", v.logging_level.word().into());
@@ -310,21 +340,24 @@ impl Planner<'_> {
         let referred = s.standalone.args.references();
         for (path, name) in EXPORTED {
             if self.resolved.is_set(path) && !referred.contains(path) {
-                let text = self.flat_text(path, scope);
+                let text = scope.resolve(path).map_or(String::new(), |r| literal(&r.text()));
                 set(name, "value", text.into());
             }
         }
         for var in &v.env.0 {
             match &var.source {
-                EnvSource::Value(template) => set(&var.name, "value", template.expand(scope)?.into()),
+                EnvSource::Value(template) => set(&var.name, "value", template.expand_with(scope, &literal)?.into()),
                 EnvSource::From(from) => set(&var.name, "valueFrom", from.clone()),
             }
         }
         Ok(env.into_iter().map(|(_, e)| e).collect())
     }
 
-    fn flat_text(&self, path: &str, scope: &dyn Scope) -> String {
-        scope.resolve(path).map_or(String::new(), |r| r.text().to_owned())
+    /// The names of the variables that the server's container can have.
+    fn env_names(&self) -> script::Env {
+        let own = self.resolved.settings.vllm.env.0.iter().map(|v| v.name.as_str());
+        let exported = EXPORTED.iter().map(|(_, name)| *name);
+        TOOL_VARIABLES.iter().copied().chain(exported).chain(own).map(|n| (n.to_owned(), None)).collect()
     }
 
     /// `command` and `args` of the server's container.
@@ -335,35 +368,41 @@ impl Planner<'_> {
         scope: &StackScope<'_>,
         env: &[Value],
     ) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
-        const PATH: &str = "standalone.args";
         let s = &self.resolved.settings;
-        let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(PATH));
-        let known: HashMap<String, Option<String>> = env
-            .iter()
-            .filter_map(|e| Some((e.get("name")?.as_str()?.to_owned(), e.get("value").and_then(Value::as_str).map(str::to_owned))))
-            .collect();
+        let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(ARGS));
+        let text = |e: &Value, key: &str| e.get(key).and_then(Value::as_str).map(str::to_owned);
+        let known: script::Env = env.iter().filter_map(|e| Some((text(e, "name")?, text(e, "value")))).collect();
         let shell = |script: String| (vec!["/bin/bash".to_owned(), "-c".to_owned()], vec![script]);
+        let before = if s.standalone.preprocess.does_nothing() {
+            None
+        } else {
+            let lowered = script::lower(&scope.preprocess, scope, &known);
+            Some(lowered.map_err(|p| Diagnostic::error(p, self.resolved.span("standalone.preprocess")))?.script)
+        };
+        let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
         match &s.standalone.args {
             Command::Words(templates) => {
-                let words = templates.iter().map(|t| t.expand(scope)).collect::<Result<Vec<_>, _>>().map_err(fail)?;
-                let own = self.resolved.is_set(PATH);
-                let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
+                let literal = |text: &str| script::kubelet_literal(text, &known);
+                let words = templates.iter().map(|t| t.expand_with(scope, &literal)).collect::<Result<Vec<_>, _>>();
+                let words: Vec<String> =
+                    words.map_err(fail)?.into_iter().map(|w| catalogue::vllm_option(&w, tag)).collect();
                 let mut line = Vec::new();
                 if words.first().is_none_or(|w| w.starts_with('-')) {
-                    line.extend(["vllm".to_owned(), "serve".to_owned(), model.name.clone()]);
-                    line.extend(words.iter().map(|w| if own { w.clone() } else { catalogue::vllm_option(w, tag).to_owned() }));
-                    if let (Some(alias), false) = (&model.alias, words.iter().any(|w| w == SERVED_NAME || w.starts_with("--served-model-name="))) {
+                    line.extend(["vllm", "serve", &model.name].map(str::to_owned));
+                    let named = words.iter().any(|w| w == SERVED_NAME || w.starts_with("--served-model-name="));
+                    line.extend(words);
+                    if let (Some(alias), false) = (&model.alias, named) {
                         line.extend([SERVED_NAME.to_owned(), alias.clone()]);
                     }
                 } else {
                     line = words;
                 }
                 self.check_server(model, &line.iter().cloned().map(Some).collect::<Vec<_>>())?;
-                if s.standalone.preprocess.does_nothing() {
+                let Some(before) = before else {
                     let args = line.split_off(1);
                     return Ok((line, args));
-                }
-                let mut text = format!("set -e\n{}\nexec", scope.preprocess.trim());
+                };
+                let mut text = format!("set -e\n{before}\nexec");
                 for word in &line {
                     text.push_str(if word.starts_with("--") { " \\\n  " } else { " " });
                     text.push_str(&script::quote_with_variables(word, &known));
@@ -373,18 +412,21 @@ impl Planner<'_> {
             Command::Script(template) => {
                 let lowered = script::lower(template, scope, &known).map_err(fail)?;
                 if lowered.script.is_empty() {
-                    return Err(fail(Problem::EmptyValue { setting: PATH.into() }));
+                    return Err(fail(Problem::EmptyValue { setting: ARGS.into() }));
                 }
                 self.check_server(model, &lowered.server)?;
-                // The default, but for the preprocess script, is never dropped in silence.
-                let unused = !s.standalone.preprocess.does_nothing() && !template.references().any(|r| r == "standalone.preprocess");
-                let script = if unused { format!("{}\n{}", scope.preprocess.trim(), lowered.script) } else { lowered.script };
-                match lowered.words.filter(|_| !unused) {
-                    Some(mut words) => {
-                        let args = words.split_off(1);
-                        Ok((words, args))
-                    }
-                    None => Ok(shell(script)),
+                let script = catalogue::vllm_options_in(&lowered.script, tag);
+                // A preprocess script that the arguments do not mention runs all the same.
+                match before.filter(|_| !template.references().any(|r| r == "standalone.preprocess")) {
+                    Some(before) => Ok(shell(format!("{before}\n{script}"))),
+                    None => match lowered.words {
+                        Some(words) => {
+                            let mut words: Vec<String> = words.iter().map(|w| catalogue::vllm_option(w, tag)).collect();
+                            let args = words.split_off(1);
+                            Ok((words, args))
+                        }
+                        None => Ok(shell(script)),
+                    },
                 }
             }
         }
@@ -392,29 +434,51 @@ impl Planner<'_> {
 
     /// Checks the words of the server's command against the settings that probes, Service and clients go by.
     fn check_server(&self, model: &Model, words: &[Option<String>]) -> Result<(), Diagnostic> {
-        const PATH: &str = "standalone.args";
-        let port = self.resolved.settings.vllm.port;
-        let conflict = |message: String| {
-            Diagnostic::error(Problem::Conflict { message }, self.resolved.span(PATH))
-        };
-        if let Some(Some(given)) = option_value(words, "--port")
-            && !given.starts_with("$(")
-            && given != port.to_string()
-        {
-            return Err(conflict(format!("the arguments say `--port {given}`, and `vllm.port` is {port}"))
-                .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
+        let s = &self.resolved.settings;
+        let port = s.vllm.port;
+        let conflict = |message: String| Diagnostic::error(Problem::Conflict { message }, self.resolved.span(ARGS));
+        if words.is_empty() {
+            return Ok(());
         }
-        if let (Some(alias), false) = (&model.alias, words.is_empty()) {
-            match option_value(words, SERVED_NAME) {
+        // What only the pod knows is left to it.
+        let known = |word: &Option<String>| word.clone().filter(|w| !w.starts_with("$("));
+        match option_value(words, "--port") {
+            None if port.0 != VLLM_PORT => {
+                return Err(conflict(format!("the arguments give no `--port`, and `vllm.port` is {port}"))
+                    .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
+            }
+            Some(given) if known(&given).is_some_and(|g| g != port.to_string()) => {
+                let given = given.unwrap_or_default();
+                return Err(conflict(format!("the arguments say `--port {given}`, and `vllm.port` is {port}"))
+                    .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
+            }
+            _ => {}
+        }
+        let served = option_value(words, SERVED_NAME);
+        if let Some(alias) = &model.alias {
+            match &served {
                 None => {
                     return Err(conflict(format!("the arguments do not serve `{}` as `{alias}`", model.name))
                         .with_hint(format!("add `{SERVED_NAME} {alias}`, or leave the name after `:` out")));
                 }
-                Some(Some(given)) if given != *alias && !given.starts_with("$(") => {
-                    return Err(conflict(format!("the arguments serve `{given}`, and the model's served name is `{alias}`")));
+                Some(given) if known(given).is_some_and(|g| g != *alias) => {
+                    let given = given.clone().unwrap_or_default();
+                    return Err(conflict(format!("the arguments serve `{given}`, and the served name is `{alias}`")));
                 }
                 Some(_) => {}
             }
+        }
+        let serve = words.iter().position(|w| w.as_deref() == Some("serve"));
+        let given = serve.and_then(|i| words.get(i + 1)).cloned().flatten();
+        if let (None, Some(given)) = (served, given.filter(|g| !g.starts_with(['-', '$'])))
+            && given != model.name
+            && !given.ends_with(&format!("/{}", model.name))
+        {
+            return Err(conflict(format!(
+                "the arguments serve `{given}`, and the model of this stack is `{}`",
+                model.name
+            ))
+            .with_hint("write `${model.name}`, or name the model in `models`"));
         }
         Ok(())
     }
@@ -441,8 +505,11 @@ impl Planner<'_> {
         let distinct: std::collections::HashSet<_> = stacks.iter().map(|s| s.hostname.clone()).collect();
         if several && distinct.len() < stacks.len() {
             let message = "the HTTP routes of several models would answer for one host".to_owned();
-            let d = Diagnostic::error(Problem::Conflict { message }, self.resolved.span("standalone.httpRoute.hostname"));
-            self.errors.push(d.with_hint("set `standalone.httpRoute.hostname` to a domain with `*.` before it, or `cluster.url`"));
+            let d =
+                Diagnostic::error(Problem::Conflict { message }, self.resolved.span("standalone.httpRoute.hostname"));
+            self.errors.push(
+                d.with_hint("set `standalone.httpRoute.hostname` to a domain with `*.` before it, or `cluster.url`"),
+            );
         }
         if !several && distinct.contains(&None) {
             let problem = Problem::Fallback {
@@ -456,6 +523,24 @@ impl Planner<'_> {
 }
 
 const SERVED_NAME: &str = "--served-model-name";
+
+/// The setting of the server's command.
+const ARGS: &str = "standalone.args";
+
+/// The port of a vLLM server that is told none.
+const VLLM_PORT: u16 = 8000;
+
+/// Variables that the tool sets in the server's container.
+const TOOL_VARIABLES: &[&str] = &[
+    "LLMDBENCH_VLLM_STANDALONE_MODEL",
+    "LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT",
+    "LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG",
+    "LLMDBENCH_VLLM_COMMON_ACCELERATOR_NR",
+    "VLLM_LOGGING_LEVEL",
+    "HF_HOME",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+];
 
 /// Settings of the server that reach the pod by name where its arguments leave them out.
 const EXPORTED: &[(&str, &str)] = &[

@@ -50,6 +50,11 @@ pub fn hash(text: &str) -> String {
     })
 }
 
+/// The hash of a text as records write it: `sha256:` and 64 hex digits.
+pub fn digest(text: &str) -> String {
+    format!("sha256:{}", hash(text))
+}
+
 /// The domain of applications of a cluster whose API server is at `https://api.DOMAIN`.
 pub fn apps_domain(url: &str) -> Option<String> {
     let host = url.split_once("://")?.1.split(['/', ':']).next()?;

@@ -4,6 +4,7 @@
 //! the script comes to a single simple command, it becomes a list of arguments instead, since a list has no quoting to
 //! get wrong and the server is then the container's first process.
 
+use crate::error::Problem;
 use crate::settings::template::{Referent, Scope, Segment, Template};
 use std::collections::HashMap;
 
@@ -17,13 +18,49 @@ pub fn quote(text: &str) -> String {
     }
 }
 
-/// One shell word that means `text`, in which `$(NAME)` of a container's variable is expanded by the shell.
-pub fn quote_with_variables(text: &str, env: &HashMap<String, Option<String>>) -> String {
+/// The variables of a container, with their values where those are known.
+pub type Env = HashMap<String, Option<String>>;
+
+/// A text that the kubelet gives back as it is: the kubelet takes `$$` for one dollar sign, and `$(NAME)` for the value of
+/// a variable that the container has.
+pub fn kubelet_literal(text: &str, env: &Env) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if rest.starts_with("$$") {
+            out.push_str("$$$$");
+            rest = &rest[2..];
+            continue;
+        }
+        if variable(rest, env).is_some() {
+            out.push('$');
+        }
+        out.push(c);
+        rest = &rest[c.len_utf8()..];
+    }
+    out
+}
+
+/// The name in `$(NAME)` at the start of a text, where the container has that variable.
+fn variable<'t>(text: &'t str, env: &Env) -> Option<&'t str> {
+    let (name, _) = text.strip_prefix("$(")?.split_once(')')?;
+    env.contains_key(name).then_some(name)
+}
+
+/// One shell word that means an argument as Kubernetes writes it: `$(NAME)` of a container's variable is expanded, here by
+/// the shell; `$$` stays for the kubelet, which takes it for one dollar sign in scripts as well.
+pub fn quote_with_variables(text: &str, env: &Env) -> String {
     let mut out = String::new();
     let mut literal = String::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let name = rest.strip_prefix("$(").and_then(|t| t.split_once(')')).map(|(n, _)| n).filter(|n| env.contains_key(*n));
+        if rest.starts_with("$$") {
+            literal.push_str("$$");
+            rest = &rest[2..];
+            continue;
+        }
+        let name =
+            rest.strip_prefix("$(").and_then(|t| t.split_once(')')).map(|(n, _)| n).filter(|n| env.contains_key(*n));
         match name {
             Some(name) => {
                 if !literal.is_empty() {
@@ -57,34 +94,75 @@ pub struct Lowered {
 }
 
 /// A piece of a script on its way through the lexer.
+#[derive(Debug, Clone)]
 enum Piece {
     Char(char),
     Data(String),
+    /// A variable of the scenario's own: script where a command starts, data anywhere else.
+    Own(String),
+}
+
+/// The pieces of a script; references to other scripts are replaced by those.
+fn pieces(script: &Template, scope: &dyn Scope, depth: usize) -> Result<Vec<Piece>, Problem> {
+    let mut out = Vec::new();
+    for segment in &script.0 {
+        match segment {
+            Segment::Text(t) => out.extend(t.chars().map(Piece::Char)),
+            Segment::Own(t) => out.push(Piece::Own(t.clone())),
+            Segment::Reference { path, default } => {
+                match crate::settings::template::referent(path, default.as_deref(), scope)? {
+                    Referent::Data(t) => out.push(Piece::Data(t)),
+                    Referent::Script(inner) if depth < DEEPEST => out.extend(closed(pieces(&inner, scope, depth + 1)?)),
+                    Referent::Script(_) => {
+                        let message = format!("`{path}` refers to itself");
+                        return Err(Problem::Conflict { message });
+                    }
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Deepest nesting of scripts in scripts.
+const DEEPEST: usize = 8;
+
+/// A script such that what follows it becomes part of no comment and of no unfinished line.
+fn closed(script: Vec<Piece>) -> Vec<Piece> {
+    let open = |p: &Piece| match p {
+        Piece::Char(c) => matches!(c, '#' | '\n'),
+        Piece::Own(t) => t.contains(['#', '\n']),
+        Piece::Data(_) => false,
+    };
+    if !script.iter().any(open) {
+        return script;
+    }
+    let chars = |text: &'static str| text.chars().map(Piece::Char);
+    chars("{ ").chain(script).chain(chars("\n}")).collect()
 }
 
 /// Puts the references into a script and looks at what it comes to. `env` holds the container's variables, with their
 /// values where those are known.
 ///
 /// # Errors
-/// A reference without a value.
-pub fn lower(
-    script: &Template,
-    scope: &dyn Scope,
-    env: &HashMap<String, Option<String>>,
-) -> Result<Lowered, crate::error::Problem> {
-    let mut pieces = Vec::new();
-    for segment in &script.0 {
-        match segment {
-            Segment::Text(t) => pieces.extend(t.chars().map(Piece::Char)),
-            Segment::Reference { path, default } => {
-                match crate::settings::template::referent(path, default.as_deref(), scope)? {
-                    Referent::Data(t) => pieces.push(Piece::Data(t)),
-                    Referent::Script(t) => pieces.extend(t.trim().chars().map(Piece::Char)),
-                }
-            }
-        }
+/// A reference without a value, a quote that is not closed.
+pub fn lower(script: &Template, scope: &dyn Scope, env: &Env) -> Result<Lowered, Problem> {
+    let pieces = pieces(script, scope, 0)?;
+    let mut lexer = Lexer {
+        pieces,
+        at: 0,
+        out: String::new(),
+        commands: vec![Vec::new()],
+        word: None,
+        env,
+        plain: true,
+        open: None,
+    };
+    lexer.read();
+    match lexer.open {
+        Some(quote) => Err(Problem::ShellSyntax { message: format!("a quote `{quote}` of the script is not closed") }),
+        None => Ok(lexer.finish()),
     }
-    Ok(Lexer { pieces: &pieces, at: 0, out: String::new(), commands: vec![Vec::new()], word: None, env, plain: true }.run())
 }
 
 /// A part of a word.
@@ -98,15 +176,17 @@ enum Part {
 }
 
 struct Lexer<'p> {
-    pieces: &'p [Piece],
+    pieces: Vec<Piece>,
     at: usize,
     out: String,
     /// The commands so far, each a list of words; operators end a command.
     commands: Vec<Vec<Vec<Part>>>,
     word: Option<Vec<Part>>,
-    env: &'p HashMap<String, Option<String>>,
+    env: &'p Env,
     /// Whether only `;` and line ends stood between commands.
     plain: bool,
+    /// The quote that the script ends in.
+    open: Option<char>,
 }
 
 impl Lexer<'_> {
@@ -142,29 +222,41 @@ impl Lexer<'_> {
         }
     }
 
-    fn run(mut self) -> Lowered {
+    fn read(&mut self) {
         while self.peek().is_some() {
             self.unquoted();
         }
         self.end_command();
         self.commands.pop();
+    }
+
+    fn finish(self) -> Lowered {
         let script = self.out.trim().to_owned();
         let words = self.simple();
         let server = self
             .commands
             .iter()
             .map(|c| without_prefix(c))
-            .find(|c| c.windows(2).any(|w| is_text(&w[0], "vllm") && is_text(&w[1], "serve")))
-            .map(|c| c.iter().map(|w| text_of(w)).collect())
+            .find(|c| {
+                c.windows(2).any(|w| is_text(&w[0], "vllm") && is_text(&w[1], "serve"))
+                    || c.iter().any(|w| is_text(w, SERVER_MODULE))
+            })
+            .map(|c| c.iter().map(text_of).collect())
             .unwrap_or_default();
         Lowered { script, words, server }
     }
 
     fn unquoted(&mut self) {
         let c = match &self.pieces[self.at] {
-            Piece::Data(text) => {
-                self.out.push_str(&quote(text));
-                self.push(Part::Text(text.clone()));
+            Piece::Own(text) if self.word.is_none() && self.commands.last().is_some_and(Vec::is_empty) => {
+                let script = closed(text.trim().chars().map(Piece::Char).collect());
+                self.pieces.splice(self.at..=self.at, script);
+                return;
+            }
+            Piece::Data(text) | Piece::Own(text) => {
+                let text = text.clone();
+                self.out.push_str(&quote(&kubelet_literal(&text, self.env)));
+                self.push(Part::Text(text));
                 self.at += 1;
                 return;
             }
@@ -197,11 +289,11 @@ impl Lexer<'_> {
             }
             '#' if self.word.is_none() => {
                 self.out.push('#');
-                while let Some(piece) = self.peek() {
+                while let Some(piece) = self.pieces.get(self.at) {
                     match piece {
                         Piece::Char('\n') => break,
                         Piece::Char(c) => self.out.push(*c),
-                        Piece::Data(text) => self.out.push_str(&text.replace(['\n', '\r'], " ")),
+                        Piece::Data(text) | Piece::Own(text) => self.out.push_str(&text.replace(['\n', '\r'], " ")),
                     }
                     self.at += 1;
                 }
@@ -216,9 +308,8 @@ impl Lexer<'_> {
                 }
                 Some(Piece::Char(next)) => {
                     let next = *next;
-                    self.out.extend(['\\', next]);
-                    self.push(Part::Text(next.to_string()));
                     self.at += 1;
+                    self.escaped(next);
                 }
                 _ => {
                     self.out.push('\\');
@@ -235,54 +326,57 @@ impl Lexer<'_> {
         }
     }
 
+    /// A character after a backslash; a dollar sign that the kubelet would take is kept from it.
+    fn escaped(&mut self, c: char) {
+        self.out.extend(['\\', c]);
+        let ahead: String = (0..64).map_while(|i| self.peek_char(i)).collect();
+        if c == '$' && (ahead.starts_with('$') || variable(&format!("${ahead}"), self.env).is_some()) {
+            self.out.push('$');
+        }
+        self.push(Part::Text(c.to_string()));
+    }
+
     fn single(&mut self) {
-        self.out.push('\'');
-        self.push(Part::Text(String::new()));
+        let mut text = String::new();
         while let Some(piece) = self.pieces.get(self.at) {
             self.at += 1;
             match piece {
                 Piece::Char('\'') => {
-                    self.out.push('\'');
+                    self.out.push_str(&format!("'{}'", kubelet_literal(&text, self.env).replace('\'', r"'\''")));
+                    self.push(Part::Text(text));
                     return;
                 }
-                Piece::Char(c) => {
-                    self.out.push(*c);
-                    self.push(Part::Text(c.to_string()));
-                }
-                Piece::Data(text) => {
-                    self.out.push_str(&text.replace('\'', r"'\''"));
-                    self.push(Part::Text(text.clone()));
-                }
+                Piece::Char(c) => text.push(*c),
+                Piece::Data(data) | Piece::Own(data) => text.push_str(data),
             }
         }
-        self.plain = false;
+        self.open = Some('\'');
     }
 
     fn double(&mut self) {
         self.out.push('"');
         self.push(Part::Text(String::new()));
-        while let Some(piece) = self.pieces.get(self.at) {
+        while let Some(piece) = self.pieces.get(self.at).cloned() {
             self.at += 1;
             match piece {
                 Piece::Char('"') => {
                     self.out.push('"');
                     return;
                 }
-                Piece::Char('\\') => {
-                    self.out.push('\\');
-                    match self.peek_char(0) {
-                        Some(c @ ('$' | '`' | '"' | '\\')) => {
-                            self.out.push(c);
-                            self.push(Part::Text(c.to_string()));
-                            self.at += 1;
-                        }
-                        Some('\n') => {
-                            self.out.push('\n');
-                            self.at += 1;
-                        }
-                        _ => self.push(Part::Text("\\".into())),
+                Piece::Char('\\') => match self.peek_char(0) {
+                    Some(c @ ('$' | '`' | '"' | '\\')) => {
+                        self.at += 1;
+                        self.escaped(c);
                     }
-                }
+                    Some('\n') => {
+                        self.out.push_str("\\\n");
+                        self.at += 1;
+                    }
+                    _ => {
+                        self.out.push('\\');
+                        self.push(Part::Text("\\".into()));
+                    }
+                },
                 Piece::Char('$') => self.dollar(true),
                 Piece::Char('`') => {
                     self.out.push('`');
@@ -290,26 +384,35 @@ impl Lexer<'_> {
                     self.push(Part::Opaque);
                 }
                 Piece::Char(c) => {
-                    self.out.push(*c);
+                    self.out.push(c);
                     self.push(Part::Text(c.to_string()));
                 }
-                Piece::Data(text) => {
-                    for c in text.chars() {
-                        if matches!(c, '$' | '`' | '"' | '\\') {
-                            self.out.push('\\');
-                        }
-                        self.out.push(c);
+                Piece::Data(text) | Piece::Own(text) => {
+                    let literal = kubelet_literal(&text, self.env);
+                    if literal.contains(['$', '`', '"', '\\']) {
+                        // Between two double-quoted pieces stands one that nothing is expanded in.
+                        self.out.push_str(&format!("\"{}\"", quote(&literal)));
+                    } else {
+                        self.out.push_str(&literal);
                     }
-                    self.push(Part::Text(text.clone()));
+                    self.push(Part::Text(text));
                 }
             }
         }
-        self.plain = false;
+        self.open = Some('"');
     }
 
     /// After a `$`: a variable of the container can be left to the kubelet, anything else needs a shell.
     fn dollar(&mut self, quoted: bool) {
         self.out.push('$');
+        if self.peek_char(0) == Some('$') {
+            // The shell's own number, which the kubelet would take for an escaped dollar sign.
+            self.at += 1;
+            self.out.push_str("$$$");
+            self.plain = false;
+            self.push(Part::Opaque);
+            return;
+        }
         let braced = self.peek_char(0) == Some('{');
         let mut name = String::new();
         let mut ahead = usize::from(braced);
@@ -327,7 +430,7 @@ impl Lexer<'_> {
                 self.push(Part::Variable(inner));
                 return;
             }
-            if self.peek_char(0).is_none_or(|c| c.is_whitespace() || c == '"') {
+            if self.peek_char(0).is_none_or(|c| c.is_whitespace() || c == '"' && quoted) {
                 self.push(Part::Text("$".into()));
                 return;
             }
@@ -339,7 +442,9 @@ impl Lexer<'_> {
         self.out.push_str(&if braced { format!("{{{name}}}") } else { name.clone() });
         // Unquoted, a value with white space would be several words, or none.
         let one_word = match self.env.get(&name) {
-            Some(Some(value)) => !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c)),
+            Some(Some(value)) => {
+                !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c))
+            }
             _ => false,
         };
         if self.env.contains_key(&name) && (quoted || one_word) {
@@ -354,7 +459,8 @@ impl Lexer<'_> {
         if !self.plain {
             return None;
         }
-        let mut commands = self.commands.iter().skip_while(|c| c.len() == 1 && NO_OPS.iter().any(|n| is_text(&c[0], n)));
+        let mut commands =
+            self.commands.iter().skip_while(|c| c.len() == 1 && NO_OPS.iter().any(|n| is_text(&c[0], n)));
         let command = commands.next()?;
         if commands.next().is_some() {
             return None;
@@ -366,26 +472,37 @@ impl Lexer<'_> {
         command
             .iter()
             .map(|word| {
-                word.iter()
-                    .map(|part| match part {
-                        Part::Text(t) => Some(t.clone()),
-                        Part::Variable(n) => Some(format!("$({n})")),
-                        Part::Opaque => None,
-                    })
-                    .collect()
+                let mut out = String::new();
+                for part in word {
+                    match part {
+                        Part::Text(t) => out.push_str(&kubelet_literal(t, self.env)),
+                        Part::Variable(n) => {
+                            // A dollar sign before a reference would make it a literal text.
+                            if out.ends_with('$') && !out.ends_with("$$") {
+                                out.push('$');
+                            }
+                            out.push_str(&format!("$({n})"));
+                        }
+                        Part::Opaque => return None,
+                    }
+                }
+                Some(out)
             })
             .collect()
     }
 }
+
+/// The Python module that is the server as well.
+const SERVER_MODULE: &str = "vllm.entrypoints.openai.api_server";
 
 /// Commands that do nothing.
 const NO_OPS: &[&str] = &["true", ":", "/bin/true"];
 
 /// First words that a shell takes for itself.
 const NEEDS_SHELL: &[&str] = &[
-    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function", "select", "time",
-    "source", ".", "export", "set", "unset", "eval", "exec", "cd", "trap", "ulimit", "umask", "declare", "local", "readonly",
-    "alias", "wait", "exit", "return", "shift", "read", "test",
+    "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "function", "select",
+    "time", "source", ".", "export", "set", "unset", "eval", "exec", "cd", "trap", "ulimit", "umask", "declare",
+    "local", "readonly", "alias", "wait", "exit", "return", "shift", "read", "test",
 ];
 
 fn is_text(word: &[Part], text: &str) -> bool {
@@ -403,7 +520,9 @@ fn text_of(word: &Vec<Part>) -> Option<String> {
 fn without_prefix(command: &[Vec<Part>]) -> &[Vec<Part>] {
     let skip = command
         .iter()
-        .take_while(|w| is_text(w, "exec") || matches!(w.first(), Some(Part::Text(t)) if t.contains('=') && !t.starts_with('-')))
+        .take_while(|w| {
+            is_text(w, "exec") || matches!(w.first(), Some(Part::Text(t)) if t.contains('=') && !t.starts_with('-'))
+        })
         .count();
     &command[skip..]
 }
@@ -418,7 +537,9 @@ mod tests {
             match path {
                 "vllm.port" => Some(Referent::Data("8000".into())),
                 "model.name" => Some(Referent::Data("it's \"$HOME\" & more".into())),
-                "standalone.preprocess" => Some(Referent::Script("source /a.sh ; /b.py".into())),
+                "standalone.preprocess" => {
+                    Some(Referent::Script(Template(vec![Segment::Text("source /a.sh ; /b.py".into())])))
+                }
                 _ => None,
             }
         }
@@ -431,7 +552,7 @@ mod tests {
         Segment::Reference { path: path.into(), default: None }
     }
 
-    fn env() -> HashMap<String, Option<String>> {
+    fn env() -> Env {
         HashMap::from([("POD_IP".to_owned(), None), ("PORT".to_owned(), Some("8200".to_owned()))])
     }
 
@@ -453,14 +574,24 @@ mod tests {
 
     #[test]
     fn anything_else_of_a_shell_stays_a_script() {
-        for script in ["vllm serve $(hostname)", "a && b", "vllm serve m > /tmp/x", "A=1 vllm serve m", "vllm serve *", "cd /x ; vllm serve m", "vllm serve $UNKNOWN", "vllm serve 'm"] {
+        for script in [
+            "vllm serve $(hostname)",
+            "a && b",
+            "vllm serve m > /tmp/x",
+            "A=1 vllm serve m",
+            "vllm serve *",
+            "cd /x ; vllm serve m",
+            "vllm serve $UNKNOWN",
+            "vllm serve $$",
+        ] {
             assert_eq!(lowered(vec![Segment::Text(script.into())]).words, None, "{script}");
         }
     }
 
     #[test]
     fn data_is_one_word_wherever_it_stands() {
-        for (before, after) in [("printf %s ", ""), ("printf %s \"", "\""), ("printf %s '", "'"), ("printf %s a", "b")] {
+        for (before, after) in [("printf %s ", ""), ("printf %s \"", "\""), ("printf %s '", "'"), ("printf %s a", "b")]
+        {
             let l = lowered(vec![
                 reference("standalone.preprocess"),
                 Segment::Text(format!(" ; {before}")),
@@ -480,5 +611,37 @@ mod tests {
         assert_eq!(l.script, "source /a.sh ; /b.py ; vllm serve m \\\n  --port 1");
         assert_eq!(l.words, None);
         assert_eq!(l.server[4].as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_an_error() {
+        for script in ["vllm serve 'm", "vllm serve \"m"] {
+            let template = Template(vec![Segment::Text(script.into())]);
+            assert!(matches!(lower(&template, &Fixed, &env()), Err(Problem::ShellSyntax { .. })), "{script}");
+        }
+    }
+
+    #[test]
+    fn an_own_variable_is_script_where_a_command_starts_and_data_elsewhere() {
+        let l = lowered(vec![
+            Segment::Own("source /a.sh ; /b.py".into()),
+            Segment::Text(" ; vllm serve m --x ".into()),
+            Segment::Own("a & b".into()),
+        ]);
+        assert_eq!(l.script, "source /a.sh ; /b.py ; vllm serve m \\\n  --x 'a & b'");
+    }
+
+    #[test]
+    fn nothing_that_is_text_is_left_to_the_kubelet() {
+        let l = lowered(vec![Segment::Text(r#"vllm serve m --a 'a$$b' --b '$(POD_IP)' --c "\$(POD_IP)""#.into())]);
+        assert_eq!(l.words.unwrap()[3..], ["--a", "a$$$$b", "--b", "$$(POD_IP)", "--c", "$$(POD_IP)"]);
+    }
+
+    #[test]
+    fn a_script_that_ends_in_a_comment_ends_there() {
+        let l = lowered(vec![Segment::Own("export A=1 # note".into()), Segment::Text(" ; vllm serve m".into())]);
+        let out = std::process::Command::new("bash").args(["-n", "-c", &l.script]).output().expect("bash runs");
+        assert!(out.status.success(), "{}", l.script);
+        assert!(l.script.contains("# note\n"), "{}", l.script);
     }
 }

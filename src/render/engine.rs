@@ -9,8 +9,8 @@ use crate::source::Sources;
 use crate::tree::{self, Map, Value};
 use crate::{plan, yaml};
 use include_dir::{Dir, include_dir};
-use minijinja::value::{Value as JinjaValue, ValueKind};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Value as JinjaValue, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 use std::sync::OnceLock;
 
@@ -21,10 +21,7 @@ static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 /// # Errors
 /// A file that is not there, which is a defect of the program.
 pub fn file(name: &str) -> Result<&'static str, Diagnostic> {
-    TEMPLATES
-        .get_file(name)
-        .and_then(|f| f.contents_utf8())
-        .ok_or_else(|| internal(format!("no template `{name}`")))
+    TEMPLATES.get_file(name).and_then(|f| f.contents_utf8()).ok_or_else(|| internal(format!("no template `{name}`")))
 }
 
 fn internal(message: String) -> Diagnostic {

@@ -23,7 +23,12 @@ const BUILT_IN: &[&str] = &["default", "kube-system", "kube-public", "kube-node-
 /// # Errors
 /// Defects of templates.
 pub fn objects(resolved: &Resolved, plan: &Plan) -> Result<Vec<Object>, Errors> {
-    let mut r = Renderer { resolved, settings: engine::nested(&resolved.flat()), objects: Vec::new(), errors: Errors::default() };
+    let mut r = Renderer {
+        resolved,
+        settings: engine::nested(&resolved.flat()),
+        objects: Vec::new(),
+        errors: Errors::default(),
+    };
     r.monitoring();
     r.model_namespace(plan);
     r.harness_namespace(plan);
@@ -46,12 +51,26 @@ struct Renderer<'a> {
 /// Who an object is: the values of its labels.
 struct Identity<'a> {
     component: &'a str,
-    /// The stack it belongs to; none for what the stacks share.
-    instance: Option<&'a str>,
+    owner: Owner<'a>,
+}
+
+/// Whose an object is.
+enum Owner<'a> {
+    /// One stack of the bundle.
+    Stack(&'a str),
+    /// The bundle.
+    Release,
+    /// Every bundle that names it: namespaces and volumes. Nothing of such an object tells which bundle made it, so that
+    /// two bundles agree on it.
+    Everyone(&'a str),
 }
 
 const fn shared(component: &str) -> Identity<'_> {
-    Identity { component, instance: None }
+    Identity { component, owner: Owner::Release }
+}
+
+const fn common<'a>(component: &'a str, name: &'a str) -> Identity<'a> {
+    Identity { component, owner: Owner::Everyone(name) }
 }
 
 impl Renderer<'_> {
@@ -89,12 +108,17 @@ impl Renderer<'_> {
 
     /// Labels that say whose an object is; none of them changes when a value does.
     fn labels(&self, identity: &Identity<'_>) -> Map {
-        let release = self.resolved.settings.release.0.as_str();
+        let release = self.resolved.settings.release.0.clone();
+        let (part_of, instance) = match identity.owner {
+            Owner::Stack(label) => (release, label.to_owned()),
+            Owner::Release => (release.clone(), release),
+            Owner::Everyone(name) => ("llmdbench".to_owned(), names::fit(name, 63)),
+        };
         let pairs = [
-            ("app.kubernetes.io/managed-by", "llmdbench"),
-            ("app.kubernetes.io/part-of", release),
-            ("app.kubernetes.io/instance", identity.instance.unwrap_or(release)),
-            ("app.kubernetes.io/component", identity.component),
+            ("app.kubernetes.io/managed-by", "llmdbench".to_owned()),
+            ("app.kubernetes.io/part-of", part_of),
+            ("app.kubernetes.io/instance", instance),
+            ("app.kubernetes.io/component", identity.component.to_owned()),
         ];
         pairs.into_iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect()
     }
@@ -104,14 +128,22 @@ impl Renderer<'_> {
         let s = &self.resolved.settings;
         if s.platform == Platform::OpenShift && s.openshift.user_workload_monitoring.0 {
             let never = Removal::Never(KEEP_CLUSTER);
-            self.add("openshift/user-workload-monitoring.yaml.j2", 3, Half::Admin, never, &shared("monitoring"), Value::Null);
+            self.add(
+                "openshift/user-workload-monitoring.yaml.j2",
+                3,
+                Half::Admin,
+                never,
+                &shared("monitoring"),
+                Value::Null,
+            );
         }
     }
 
     fn namespace(&mut self, name: &str, step: u8) {
         if !BUILT_IN.contains(&name) {
             let deep = Removal::Deep(KEEP_NAMESPACE);
-            self.add("common/namespace.yaml.j2", step, Half::Admin, deep, &shared("namespace"), Value::from([("name", name)]));
+            let extra = Value::from([("name", name)]);
+            self.add("common/namespace.yaml.j2", step, Half::Admin, deep, &common("namespace", name), extra);
         }
     }
 
@@ -120,9 +152,17 @@ impl Renderer<'_> {
         let s = self.resolved.settings.clone();
         let release = s.release.0.as_str();
         self.namespace(&s.namespace.0, 4);
-        if s.service_account.0 != "default" && Some(&s.service_account) != s.harness.service_account.as_ref() {
+        let of_harness = !plan.harness_apart && Some(&s.service_account) == s.harness.service_account.as_ref();
+        if s.service_account.0 != "default" && !of_harness {
             let extra = Value::from([("name", s.service_account.0.as_str()), ("namespace", s.namespace.0.as_str())]);
-            self.add("common/service-account.yaml.j2", 4, Half::Namespace, Removal::Always, &shared("model-server"), extra);
+            self.add(
+                "common/service-account.yaml.j2",
+                4,
+                Half::Namespace,
+                Removal::Always,
+                &shared("model-server"),
+                extra,
+            );
         }
         if s.platform == Platform::OpenShift {
             let extra = |account: &str| {
@@ -142,11 +182,25 @@ impl Renderer<'_> {
             ("namespace", s.namespace.0.as_str()),
             ("size", s.storage.model.size.0.as_str()),
         ]);
-        self.add("common/claim.yaml.j2", 4, Half::Namespace, Removal::Deep(KEEP_DATA), &shared("model-storage"), claim);
+        self.add(
+            "common/claim.yaml.j2",
+            4,
+            Half::Namespace,
+            Removal::Deep(KEEP_DATA),
+            &common("model-storage", &s.storage.model.claim_name.0),
+            claim,
+        );
         match preprocess_files() {
             Ok(files) => {
                 let extra = Value::from([("name", Value::from(preprocess_name(release))), ("files", files)]);
-                self.add("standalone/preprocess.yaml.j2", 4, Half::Namespace, Removal::Always, &shared("model-server"), extra);
+                self.add(
+                    "standalone/preprocess.yaml.j2",
+                    4,
+                    Half::Namespace,
+                    Removal::Always,
+                    &shared("model-server"),
+                    extra,
+                );
             }
             Err(d) => self.errors.push(d),
         }
@@ -156,14 +210,25 @@ impl Renderer<'_> {
         };
         for download in &plan.downloads {
             let extra = Value::from([
-                ("name", Value::from(download.name.as_str())),
                 ("model", Value::from(download.model.as_str())),
                 ("dir", Value::from(download.dir.as_str())),
                 ("image", Value::from(plan.download_image.as_str())),
                 ("script", Value::from(script)),
             ]);
-            let identity = Identity { component: "model-download", instance: Some(&download.label) };
+            let identity = Identity { component: "model-download", owner: Owner::Stack(&download.label) };
             self.add("standalone/download-job.yaml.j2", 4, Half::Namespace, Removal::Always, &identity, extra);
+            if let Some(job) = self.objects.last_mut() {
+                // A Job cannot be changed: another one takes its place, and finds the model there.
+                let spec = job.value.get("spec").map_or_else(String::new, Value::to_yaml);
+                let name = names::fit(&format!("{release}-download-{}", download.label), 54);
+                let name = format!("{name}-{}", &names::hash(&spec)[..6]);
+                job.value
+                    .map_mut()
+                    .entry("metadata".into())
+                    .or_insert(Value::Null)
+                    .map_mut()
+                    .insert("name".into(), name.into());
+            }
         }
     }
 
@@ -188,13 +253,13 @@ impl Renderer<'_> {
         if account != "default" {
             self.add("common/service-account.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra(&account));
         }
-        let role = format!("{release}-{harness}-job-creator");
+        let role = names::fit(&format!("{release}-{harness}-job-creator"), 63);
         self.add("harness/role.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra(&role));
         self.add("harness/role-binding.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra(&role));
         if s.platform == Platform::OpenShift {
-            let name = format!("{release}-{harness}-restricted-scc");
+            let name = names::fit(&format!("{release}-{harness}-restricted-scc"), 63);
             self.add("openshift/restricted-scc-binding.yaml.j2", 5, Half::Admin, Removal::Always, &who, extra(&name));
-            let name = format!("{release}-{harness}-scc");
+            let name = names::fit(&format!("{release}-{harness}-scc"), 63);
             self.add("openshift/scc-role.yaml.j2", 5, Half::Admin, Removal::Always, &who, extra(&name));
             self.add("openshift/scc-role-binding.yaml.j2", 5, Half::Admin, Removal::Always, &who, extra(&name));
         }
@@ -203,24 +268,28 @@ impl Renderer<'_> {
             ("namespace", namespace.as_str()),
             ("size", s.harness.size.0.as_str()),
         ]);
-        self.add("common/claim.yaml.j2", 5, Half::Namespace, Removal::Deep(KEEP_DATA), &who, claim);
-        let name = format!("{release}-data-access");
+        let results = common("results", &s.harness.claim_name.0);
+        self.add("common/claim.yaml.j2", 5, Half::Namespace, Removal::Deep(KEEP_DATA), &results, claim);
+        let name = names::fit(&format!("{release}-data-access"), 63);
+        let access = shared("data-access");
         let pod = Value::from([
+            ("selector", selector(&self.labels(&access))),
             ("name", Value::from(name.as_str())),
             ("namespace", Value::from(namespace.as_str())),
             ("account", Value::from(account.as_str())),
             ("image", Value::from(plan.benchmark_image.as_str())),
             ("with_models", Value::Bool(!plan.harness_apart)),
         ]);
-        let access = shared("data-access");
-        self.add("harness/data-access-pod.yaml.j2", 5, Half::Namespace, Removal::Always, &access, pod);
-        self.add("harness/data-access-service.yaml.j2", 5, Half::Namespace, Removal::Always, &access, extra(&name));
+        let mut service = extra(&name);
+        service.map_mut().insert("selector".into(), selector(&self.labels(&access)));
+        self.add("harness/data-access-deployment.yaml.j2", 5, Half::Namespace, Removal::Always, &access, pod);
+        self.add("harness/data-access-service.yaml.j2", 5, Half::Namespace, Removal::Always, &access, service);
     }
 
     /// Step 06: one standalone server.
     fn standalone(&mut self, stack: &Stack) {
         let s = self.resolved.settings.clone();
-        let identity = Identity { component: "model-server", instance: Some(&stack.label) };
+        let identity = Identity { component: "model-server", owner: Owner::Stack(&stack.label) };
         let strings = |list: &[String]| Value::from(list.to_vec());
         let view = Value::from([
             ("name", Value::from(stack.name.as_str())),
@@ -232,6 +301,7 @@ impl Renderer<'_> {
             ("model_dir", Value::from(stack.model_dir.as_str())),
             ("models_dir", Value::from(format!("{}/models", s.storage.model.mount_path.0.trim_end_matches('/')))),
             ("resources", resources(self.resolved)),
+            ("deadline", Value::from(s.storage.model.download_timeout.0.saturating_add(s.timeouts.ready.0))),
             ("selector", selector(&self.labels(&identity))),
             ("preprocess", Value::from(preprocess_name(&s.release.0))),
             ("hostnames", stack.hostname.as_ref().map_or(Value::Null, |h| Value::from(vec![h.as_str()]))),

@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod manifests;
+pub mod releases;
 
 use crate::tree::Value;
 

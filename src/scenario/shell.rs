@@ -4,9 +4,10 @@
 //! `export X=$(mktemp)` with `cat << EOF > $X`. Everything else of the shell is an error that names the construct.
 //! What is accepted has the value that bash gives it, with one exception: `~` stays as written.
 //!
-//! [`parse`] turns text into a [`Script`] (`reader` holds the cursor and the errors, `statements` and `words` the
-//! grammar); [`Script::evaluate`] expands it. Neither reads anything but its arguments.
+//! [`parse`] turns text into a [`Script`] (`reader` holds the cursor and the errors; `statements`, `documents` and
+//! `words` the grammar); [`Script::evaluate`] expands it. Neither reads anything but its arguments.
 
+mod documents;
 mod evaluate;
 mod reader;
 mod statements;
@@ -23,6 +24,8 @@ const LARGEST_SOURCE: usize = 1 << 20;
 const LARGEST_EXPANSION: usize = 16 << 20;
 /// Deepest `${A:-${B:-…}}`.
 const DEEPEST: usize = 20;
+/// What to write instead of any other way to fill a document.
+const IDIOM: &str = "write `export X=$(mktemp)` and then `cat << EOF > $X`";
 /// Most errors that are collected before reading stops.
 const MOST_ERRORS: usize = 200;
 
@@ -95,10 +98,11 @@ pub fn parse(sources: &Sources, id: SourceId) -> Result<Script, Errors> {
 impl Script {
     /// Names that the file assigns, in order, with the place of each name.
     pub fn names(&self) -> impl Iterator<Item = (&str, Span)> {
-        self.statements.iter().filter_map(|s| match s {
-            Statement::Assign(a) => Some((a.target.name.as_str(), a.target.span)),
-            Statement::Mark(_) | Statement::Write(_) => None,
-        })
+        let assigns = self.statements.iter().flat_map(|s| match s {
+            Statement::Assign(assigns) => assigns.as_slice(),
+            Statement::Mark(_) | Statement::Write(_) => &[],
+        });
+        assigns.map(|a| (a.target.name.as_str(), a.target.span))
     }
 
     /// Expands every value; `lookup` answers for names that the file has not assigned yet (environment layer,
@@ -107,18 +111,16 @@ impl Script {
     /// # Errors
     /// Variables that neither the file nor `lookup` knows, documents that nothing fills, here-documents whose target
     /// is no document, and expansions that add up to more than 16 MiB.
-    pub fn evaluate(
-        &self,
-        lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Evaluation, Errors> {
+    pub fn evaluate(&self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Evaluation, Errors> {
         evaluate::evaluate(self, lookup)
     }
 }
 
 #[derive(Debug, Clone)]
 enum Statement {
-    /// `X=value`, `export X=value`.
-    Assign(Assign),
+    /// `X=value`, `export X=value`. `export` expands all its values before it sets the first name; of plain
+    /// assignments, each is a statement.
+    Assign(Vec<Assign>),
     /// `export X`.
     Mark(Variable),
     /// `cat … > $X`.
@@ -152,7 +154,10 @@ struct Write {
 /// What `cat` writes.
 #[derive(Debug, Clone)]
 enum Content {
-    HereDocument { body: Word, span: Span },
+    HereDocument {
+        body: Word,
+        span: Span,
+    },
     /// `cat $A $B`.
     Documents(Vec<Variable>),
 }

@@ -1,7 +1,7 @@
 //! Values that no layer gives, made from other settings after all layers are merged.
 
-use super::resolve::{Origin, Resolved};
-use super::types::{Count, Harness, ObjectName, Port, ResourceName};
+use super::resolve::{Layer, Origin, Resolved};
+use super::types::{Count, ObjectName, Port, ResourceName};
 use crate::error::{Diagnostic, Errors, Problem};
 use indexmap::IndexMap;
 
@@ -22,11 +22,31 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
     // Each of the two is made from the other; where neither is given, one accelerator.
     let ranks = s.parallelism.data_local.0;
     match (s.accelerator.count, s.parallelism.tensor) {
-        (Some(count), None) => fill(&mut s.parallelism.tensor, Some(Count((count.0 / ranks).max(1))), o, "parallelism.tensor", "accelerator.count"),
-        (None, Some(tensor)) => fill(&mut s.accelerator.count, Some(Count(tensor.0 * ranks)), o, "accelerator.count", "parallelism.tensor"),
+        (Some(count), None) if ranks > count.0 && layer(o, "parallelism.dataLocal") > layer(o, "accelerator.count") => {
+            s.accelerator.count = Some(Count(ranks));
+            derived(o, "accelerator.count", "parallelism.dataLocal");
+            fill(&mut s.parallelism.tensor, Some(Count(1)), o, "parallelism.tensor", "parallelism.dataLocal");
+        }
+        (Some(count), None) => fill(
+            &mut s.parallelism.tensor,
+            Some(Count((count.0 / ranks).max(1))),
+            o,
+            "parallelism.tensor",
+            "accelerator.count",
+        ),
+        (None, Some(tensor)) => {
+            fill(&mut s.accelerator.count, Some(Count(tensor.0 * ranks)), o, "accelerator.count", "parallelism.tensor")
+        }
         (None, None) => {
             fill(&mut s.parallelism.tensor, Some(Count(1)), o, "parallelism.tensor", "parallelism.dataLocal");
             fill(&mut s.accelerator.count, Some(Count(ranks)), o, "accelerator.count", "parallelism.dataLocal");
+        }
+        // Tensor parallelism that a higher layer asks for is not held back by a default number of accelerators.
+        (Some(count), Some(tensor))
+            if tensor.0 * ranks > count.0 && layer(o, "parallelism.tensor") > layer(o, "accelerator.count") =>
+        {
+            s.accelerator.count = Some(Count(tensor.0 * ranks));
+            derived(o, "accelerator.count", "parallelism.tensor");
         }
         (Some(count), Some(tensor)) if count.0 != 0 && tensor.0 * ranks > count.0 => {
             let span = o.get("parallelism.tensor").and_then(|o| o.span);
@@ -50,31 +70,51 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
         );
     }
 
-    inherit(&mut s.standalone.shared_memory, &s.resources.shared_memory, o, "standalone.sharedMemory", "resources.sharedMemory");
-    inherit(&mut s.standalone.ephemeral_storage, &s.resources.ephemeral_storage, o, "standalone.ephemeralStorage", "resources.ephemeralStorage");
+    inherit(
+        &mut s.standalone.shared_memory,
+        &s.resources.shared_memory,
+        o,
+        "standalone.sharedMemory",
+        "resources.sharedMemory",
+    );
+    inherit(
+        &mut s.standalone.ephemeral_storage,
+        &s.resources.ephemeral_storage,
+        o,
+        "standalone.ephemeralStorage",
+        "resources.ephemeralStorage",
+    );
 
     let (replicas, count, network_count) = (s.replicas, s.accelerator.count, s.network.count);
     for (name, role) in [("decode", &mut s.decode), ("prefill", &mut s.prefill)] {
         let path = |key: &str| format!("{name}.{key}");
         fill(&mut role.replicas, Some(replicas), o, &path("replicas"), "replicas");
         fill(&mut role.accelerators, count, o, &path("accelerators"), "accelerator.count");
-        fill(&mut role.gpu_memory_utilization, Some(s.vllm.gpu_memory_utilization.clone()), o, &path("gpuMemoryUtilization"), "vllm.gpuMemoryUtilization");
+        fill(
+            &mut role.gpu_memory_utilization,
+            Some(s.vllm.gpu_memory_utilization.clone()),
+            o,
+            &path("gpuMemoryUtilization"),
+            "vllm.gpuMemoryUtilization",
+        );
         fill(&mut role.network_resource, s.network.resource.clone(), o, &path("networkResource"), "network.resource");
         fill(&mut role.network_count, network_count, o, &path("networkCount"), "network.count");
         fill(&mut role.cpu, Some(s.resources.cpu.clone()), o, &path("cpu"), "resources.cpu");
         fill(&mut role.memory, Some(s.resources.memory.clone()), o, &path("memory"), "resources.memory");
-        inherit(&mut role.shared_memory, &s.resources.shared_memory, o, &path("sharedMemory"), "resources.sharedMemory");
+        inherit(
+            &mut role.shared_memory,
+            &s.resources.shared_memory,
+            o,
+            &path("sharedMemory"),
+            "resources.sharedMemory",
+        );
         fill(&mut role.port, Some(Port(s.vllm.port.0)), o, &path("port"), "vllm.port");
     }
 
     fill(&mut s.harness.namespace, Some(s.namespace.clone()), o, "harness.namespace", "namespace");
-    let runner = ObjectName(format!("{}-runner", harness_word(s.harness.name)));
+    let runner = ObjectName(format!("{}-{}-runner", s.release, s.harness.name.word()));
     fill(&mut s.harness.service_account, Some(runner), o, "harness.serviceAccount", "harness.name");
     errors.into_result()
-}
-
-fn harness_word(harness: Harness) -> &'static str {
-    harness.word()
 }
 
 /// Sets what is not set.
@@ -88,11 +128,15 @@ fn fill<T>(slot: &mut Option<T>, value: Option<T>, origins: &mut Origins, path: 
 /// Takes the general value where the particular one is not set, or is only a default while a higher layer set the
 /// general one.
 fn inherit<T: Clone>(slot: &mut Option<T>, general: &Option<T>, origins: &mut Origins, path: &str, from: &str) {
-    let layer = |p: &str| origins.get(p).map(|o| o.layer);
-    if general.is_some() && (slot.is_none() || layer(from) > layer(path)) {
+    if general.is_some() && (slot.is_none() || layer(origins, from) > layer(origins, path)) {
         slot.clone_from(general);
         derived(origins, path, from);
     }
+}
+
+/// The layer that a setting's value comes from.
+fn layer(origins: &Origins, path: &str) -> Option<Layer> {
+    origins.get(path).map(|o| o.layer)
 }
 
 fn derived(origins: &mut Origins, path: &str, from: &str) {

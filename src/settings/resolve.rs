@@ -4,6 +4,7 @@ use super::sections::{Section, Settings};
 use super::types::{Raw, Reading, Setting};
 use super::variables::{self, Editions, Effect, Variable};
 use super::{Field, derive, editions, field_index, fields};
+use crate::credential;
 use crate::error::{Diagnostic, Errors, Problem, nearest};
 use crate::scenario::World;
 use crate::scenario::shell::{self, Text};
@@ -109,6 +110,23 @@ impl Resolved {
         self.origins.get(path).is_some_and(|o| o.layer > Layer::OwnDefaults && o.derived_from.is_none())
     }
 
+    /// A setting that holds what looks like a credential is refused, before anything is made of it.
+    fn refuse_credentials(&self) -> Result<(), Errors> {
+        let mut errors = Errors::default();
+        for (path, value) in self.flat() {
+            value.each_string(&mut Vec::new(), &mut |_, text| {
+                if let Some((_, kind)) = credential::find(text) {
+                    let problem = Problem::Credential { place: format!("`{path}`"), kind };
+                    errors.push(
+                        Diagnostic::error(problem, self.span(&path))
+                            .with_hint("put it into a Secret and refer to that with `valueFrom.secretKeyRef`"),
+                    );
+                }
+            });
+        }
+        errors.into_result()
+    }
+
     /// The place of a setting's value.
     pub fn span(&self, path: &str) -> Option<Span> {
         self.origins.get(path).and_then(|o| o.span)
@@ -199,7 +217,7 @@ struct Collector<'a> {
     sources: &'a mut Sources,
     entries: HashMap<usize, Vec<Entry>>,
     locals: HashMap<String, String>,
-    edition: &'static str,
+    edition: &'static editions::Edition,
     errors: Errors,
     notes: Vec<Diagnostic>,
 }
@@ -214,6 +232,14 @@ pub fn resolve(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> Res
         Some((id, Language::Yaml)) => Scenario::Yaml(yaml::parse(sources, id)?),
         None => Scenario::None,
     };
+    let says_nothing = match &scenario {
+        Scenario::Shell(_, script) => script.names().next().is_none(),
+        Scenario::Yaml(node) => matches!(&node.kind, Kind::Map(entries) if entries.is_empty()),
+        Scenario::None => false,
+    };
+    if let (true, Some((id, _))) = (says_nothing, inputs.scenario) {
+        return Err(Diagnostic::error(Problem::EmptyScenario, Span::new(id, 0, 0)).into());
+    }
     let mut notes = Vec::new();
     let edition = choose_edition(inputs, &scenario, &mut notes)?;
     let defaults = sources.add_file(edition.file_name(), edition.text);
@@ -222,7 +248,7 @@ pub fn resolve(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> Res
         sources,
         entries: HashMap::new(),
         locals: HashMap::new(),
-        edition: edition.name,
+        edition,
         errors: Errors::default(),
         notes,
     };
@@ -286,16 +312,11 @@ fn choose_edition(
             }
         }
         Scenario::Shell(_, script) => {
-            let one = |e: Editions| {
-                script.names().find(|(n, _)| variables::find(n).is_some_and(|v| v.editions == e))
-            };
+            let one = |e: Editions| script.names().find(|(n, _)| variables::find(n).is_some_and(|v| v.editions == e));
             let only = |n: &str| format!("`{n}` exists in no other");
             let (name, because) = match (one(Editions::Old), one(Editions::Later)) {
-                (Some((old, _)), Some((later, span))) => {
-                    let problem = Problem::MixedEditions { first: editions::OLD.into(), second: editions::LATER.into() };
-                    return Err(Diagnostic::error(problem, span)
-                        .with_hint(format!("`{old}` is of {}, `{later}` of {}; `--defaults` chooses one", editions::OLD, editions::LATER))
-                        .into());
+                (Some((old, _)), Some((later, _))) => {
+                    (editions::OLD, format!("`{old}` is of it, though `{later}` is of `{}`", editions::LATER))
                 }
                 (Some((n, _)), None) => (editions::OLD, only(n)),
                 (None, Some((n, _))) => (editions::LATER, only(n)),
@@ -330,11 +351,25 @@ impl Collector<'_> {
         };
         for (key, value) in entries {
             let path = if prefix.is_empty() { key.text.clone() } else { format!("{prefix}.{}", key.text) };
+            if key.text.contains('.') {
+                // One way to write it: a dotted key could say the same thing twice.
+                let d = Diagnostic::error(Problem::UnknownSetting { path, nearest: None }, key.span);
+                self.errors.push(d.with_hint("nest the keys; a path with dots is for `--set`"));
+                continue;
+            }
             self.at_path(&path, key, value, layer);
         }
     }
 
     fn at_path(&mut self, path: &str, key: &Key, value: &Node, layer: Layer) {
+        // The scenario's own `edition` has chosen the defaults already.
+        if path == "edition" && matches!(layer, Layer::OwnDefaults | Layer::Set) {
+            let problem =
+                Problem::Conflict { message: "the edition is chosen before any other setting is read".into() };
+            let d = Diagnostic::error(problem, key.span);
+            self.errors.push(d.with_hint("write it into the scenario, or choose it by `--defaults`"));
+            return;
+        }
         if let Some(index) = field_index(path) {
             let span = if value.span.start == value.span.end { key.span } else { value.span };
             let raw = self.file_or(Raw::Node(value.clone()), &fields()[index], span);
@@ -349,13 +384,12 @@ impl Collector<'_> {
             }
         } else {
             let known = known_paths();
-            let mut found = nearest(path, known.iter().map(String::as_str));
-            if found.is_none() {
-                // The right name in the wrong section is a common slip.
-                let ending = format!(".{}", key.text);
-                found = known.iter().find(|k| k.ends_with(&ending) || **k == key.text).cloned();
-            }
-            self.errors.push(Diagnostic::error(Problem::UnknownSetting { path: path.into(), nearest: found }, key.span));
+            // The right name in the wrong section is a common slip, and a surer sign than a similar one.
+            let ending = format!(".{}", key.text);
+            let elsewhere = known.iter().filter(|k| k.ends_with(&ending) || **k == key.text).min_by_key(|k| k.len());
+            let found = elsewhere.cloned().or_else(|| nearest(path, known.iter().map(String::as_str)));
+            self.errors
+                .push(Diagnostic::error(Problem::UnknownSetting { path: path.into(), nearest: found }, key.span));
         }
     }
 
@@ -430,7 +464,11 @@ impl Collector<'_> {
                 Text::Inline(text) => Raw::Text(text),
                 Text::Document { text, body_span } => {
                     let at = self.sources.position(body_span);
-                    let name = format!("{} (here-document of line {})", self.sources.get(id).name, at.line.saturating_sub(1).max(1));
+                    let name = format!(
+                        "{} (here-document of line {})",
+                        self.sources.get(id).name,
+                        at.line.saturating_sub(1).max(1)
+                    );
                     let document = self.sources.add(name, text.as_str());
                     Raw::Document(text, document)
                 }
@@ -491,7 +529,8 @@ impl Collector<'_> {
         if let Some(d) = self.other_edition(variable, name_span, layer) {
             return self.errors.push(d);
         }
-        let origin = origin(layer, if value_span.start == value_span.end { name_span } else { value_span }, Some(variable.name));
+        let origin =
+            origin(layer, if value_span.start == value_span.end { name_span } else { value_span }, Some(variable.name));
         let text = match &raw {
             Raw::Text(t) | Raw::Document(t, _) => t.clone(),
             Raw::Node(_) => String::new(),
@@ -504,8 +543,8 @@ impl Collector<'_> {
             }
             Effect::Image(path) => self.image(path, &text, origin),
             Effect::Platform(platform) => match text.as_str() {
-                "1" | "true" | "True" => self.entry("platform", Raw::Text(platform.into()), origin),
-                "0" | "false" | "False" | "" => {}
+                "1" | "true" | "True" => self.platform(platform, origin),
+                "0" | "false" | "False" | "" => self.not_platform(platform, origin),
                 other => {
                     let problem = Problem::WrongValue {
                         setting: name.to_owned(),
@@ -516,13 +555,37 @@ impl Collector<'_> {
                 }
             },
             Effect::Pending => self.errors.push(Diagnostic::error(
-                Problem::Unsupported { what: format!("`{name}` (edition {}) is not rendered by this version", editions::LATER) },
+                Problem::Unsupported {
+                    what: format!("`{name}` (edition {}) is not rendered by this version", editions::LATER),
+                },
                 name_span,
             )),
             Effect::Current(_) => self.no_effect(variable, "it is set from the model of each stack", &text, name_span),
             Effect::None(reason) => self.no_effect(variable, reason, &text, name_span),
             // No snippet: the line holds the credential.
             Effect::Secret(reason) => self.no_effect(variable, reason, &text, None),
+        }
+    }
+
+    /// A variable says that the platform is this one.
+    fn platform(&mut self, platform: &str, origin: Origin) {
+        let entries = field_index("platform").and_then(|i| self.entries.get(&i));
+        let other =
+            entries.and_then(|e| e.last()).filter(|e| e.origin.layer == origin.layer && e.origin.variable.is_some());
+        if let Some(Entry { raw: Raw::Text(other), .. }) = other
+            && other != platform
+        {
+            let message = format!("the platform cannot be `{other}` and `{platform}` at once");
+            return self.errors.push(Diagnostic::error(Problem::Conflict { message }, origin.span));
+        }
+        self.entry("platform", Raw::Text(platform.into()), origin);
+    }
+
+    /// A variable says that the platform is not this one; it takes back what a lower layer said.
+    fn not_platform(&mut self, platform: &str, origin: Origin) {
+        let entries = field_index("platform").and_then(|i| self.entries.get(&i));
+        if matches!(entries.and_then(|e| e.last()), Some(Entry { raw: Raw::Text(p), .. }) if p == platform) {
+            self.entry("platform", Raw::Text("kubernetes".into()), origin);
         }
     }
 
@@ -535,7 +598,7 @@ impl Collector<'_> {
 
     /// The error of a variable that the edition does not have. The environment may hold names of any edition.
     fn other_edition(&self, variable: &Variable, span: Span, layer: Layer) -> Option<Diagnostic> {
-        let edition = match (variable.editions, self.edition) {
+        let edition = match (variable.editions, self.edition.name) {
             (Editions::Old, editions::LATER) => editions::OLD,
             (Editions::Later, editions::OLD) => editions::LATER,
             _ => return None,
@@ -547,7 +610,7 @@ impl Collector<'_> {
             Effect::Sets(path) => variables::all()
                 .iter()
                 .find(|v| v.effect == Effect::Sets(path) && v.name != variable.name && v.editions != variable.editions)
-                .map(|v| format!("edition `{}` has `{}` for it", self.edition, v.name)),
+                .map(|v| format!("edition `{}` has `{}` for it", self.edition.name, v.name)),
             _ => None,
         };
         let problem = Problem::OtherEdition { name: variable.name.into(), edition: edition.into(), instead };
@@ -562,7 +625,11 @@ impl Collector<'_> {
             _ => return raw,
         };
         let looks_like_a_path = field.from_file
-            && (text.starts_with(['/', '.', '~']) || text.ends_with(".yaml") || text.ends_with(".yml") || text.ends_with(".txt") || text.ends_with(".sh"))
+            && (text.starts_with(['/', '.', '~'])
+                || text.ends_with(".yaml")
+                || text.ends_with(".yml")
+                || text.ends_with(".txt")
+                || text.ends_with(".sh"))
             && !text.contains(|c: char| c.is_whitespace() || matches!(c, ';' | '[' | '$' | ','));
         if !looks_like_a_path {
             return raw;
@@ -593,8 +660,10 @@ impl Collector<'_> {
         let settings = Settings::read("", &mut reader);
         let (origins, words) = (reader.origins, reader.words);
         self.errors.0.extend(reader.errors.0);
-        if let (Some(settings), true) = (settings, self.errors.0.is_empty()) {
+        if let (Some(mut settings), true) = (settings, self.errors.0.is_empty()) {
+            settings.edition.0 = self.edition.name.to_owned();
             let mut resolved = Resolved { settings, origins, words, notes: self.notes };
+            resolved.refuse_credentials()?;
             derive::derive(&mut resolved)?;
             return Ok(resolved);
         }
@@ -626,7 +695,7 @@ fn is_mentioned(text: &str, name: &str) -> bool {
         let next = text[i + name.len()..].chars().next();
         let longer = next.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
         let before = text[..i].chars().next_back();
-        !longer && before.is_some_and(|c| matches!(c, '$' | '{' | '_' | ',' | '"' | '=')) 
+        !longer && before.is_some_and(|c| matches!(c, '$' | '{' | '_' | ',' | '"' | '='))
     })
 }
 

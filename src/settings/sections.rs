@@ -161,8 +161,8 @@ section! {
         set size: Quantity = "size" by All;
         /// Where the volume is mounted in the standalone server and in the data-access Pod.
         set mount_path: ContainerPath = "mountPath" by Standalone;
-        /// Longest time in seconds that a download may take; afterwards its Job fails.
-        set download_timeout: Seconds = "downloadTimeout" by All;
+        /// Seconds that a download may take before the servers that wait for it count as failed.
+        set download_timeout: Positive = "downloadTimeout" by Standalone;
         sub download_image: Image = "downloadImage";
     }
 }
@@ -248,8 +248,9 @@ section! {
 section! {
     /// How long things may take.
     Timeouts {
-        /// Seconds within which the pods of the standalone server must be ready; the Deployment reports failure afterwards.
-        set ready: Seconds = "ready" by Standalone;
+        /// Seconds within which the pods of the standalone server must be ready, once the model is there; the Deployment reports
+        /// failure afterwards.
+        set ready: Positive = "ready" by Standalone;
         /// Seconds that the standup script waits for other objects.
         set wait: Seconds = "wait" by Scripts;
     }
@@ -271,7 +272,7 @@ section! {
         set gpu_memory_utilization: Fraction = "gpuMemoryUtilization" by Standalone;
         /// How weights are loaded.
         set load_format: LoadFormat = "loadFormat" by Standalone;
-        /// Log level.
+        /// Level of the server's log.
         set logging_level: LogLevel = "loggingLevel" by Standalone;
         /// Extra configuration of the model loader.
         set model_loader_extra_config: JsonObject = "modelLoaderExtraConfig" by Standalone;
@@ -351,7 +352,7 @@ section! {
         set gpu_memory_utilization: Option<Fraction> = "gpuMemoryUtilization" by Modelservice;
         /// Network device to ask for.
         set network_resource: Option<ResourceName> = "networkResource" by Modelservice, "" means "";
-        /// How many of it.
+        /// How many of it each pod asks for.
         set network_count: Option<Count> = "networkCount" by Modelservice, "" means "";
         /// CPU of each pod.
         set cpu: Option<CpuQuantity> = "cpu" by Modelservice;
@@ -391,7 +392,7 @@ section! {
 section! {
     /// The gateway of the llm-d method.
     Gateway {
-        /// GatewayClass.
+        /// GatewayClass of the gateway.
         set class_name: ObjectName = "className" by Modelservice;
     }
 }
@@ -420,9 +421,9 @@ section! {
 section! {
     /// One chart.
     Chart {
-        /// Name or reference.
+        /// Name of the chart, or its `oci://` reference.
         set name: ChartName = "name" by Modelservice;
-        /// Version.
+        /// Version of the chart.
         set version: Option<ChartVersion> = "version" by Modelservice, "auto" means "the version catalogue decides";
     }
 }
@@ -444,17 +445,17 @@ section! {
         set name: Harness = "name" by All;
         /// Namespace of the load generator. Not set: that of the stacks.
         set namespace: Option<DnsLabel> = "namespace" by All;
-        /// Service account of the load generator. Not set: the harness name and `-runner`.
+        /// Service account of the load generator. Not set: release, harness name and `runner`, with dashes between.
         set service_account: Option<ObjectName> = "serviceAccount" by All;
         /// Name of the claim that holds results.
         set claim_name: ObjectName = "claimName" by All;
         /// Size of that claim.
         set size: Quantity = "size" by All;
-        /// Workload profile.
+        /// Workload profile of the load generator.
         set profile: ProfileName = "profile" by Run;
         /// Parameters that replace those of the profile.
         set profile_overrides: Parameters = "profileOverrides" by Run;
-        /// Experiment file.
+        /// File that describes an experiment: factors, levels, treatments.
         set experiment: Option<FreeText> = "experiment" by Run, "" means "";
         /// Program that the launcher pod runs.
         set executable: FreeText = "executable" by Run;

@@ -6,7 +6,7 @@
 //! `REPLACE_ENV_NAME++++default=text`). What a reference stands for is data: it can never end a word, a quote or a list
 //! element that it stands in. Only a setting that is a shell script itself is put into a script as script.
 
-use super::types::{Fault, Raw, Reading, Setting, refuse_nul};
+use super::types::{Fault, Raw, Reading, Setting, refuse_unreadable};
 use super::variables;
 use crate::check::names;
 use crate::error::{Problem, nearest};
@@ -18,6 +18,8 @@ use crate::yaml::{Kind, Node};
 pub enum Segment {
     /// Text as it is.
     Text(String),
+    /// The value of a variable that the scenario itself made up.
+    Own(String),
     /// The value of a setting or of the current model, or a default where that is empty.
     Reference {
         /// Path of the setting, or a name of [`MODEL_NAMES`].
@@ -44,14 +46,22 @@ pub enum Referent {
     /// A value; quoted wherever it stands in a script.
     Data(String),
     /// A piece of shell script, put into scripts as it is.
-    Script(String),
+    Script(Template),
 }
 
 impl Referent {
     /// The text, whatever it is.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> String {
         match self {
-            Self::Data(t) | Self::Script(t) => t,
+            Self::Data(t) => t.clone(),
+            Self::Script(t) => t.notation(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Data(t) => t.is_empty(),
+            Self::Script(t) => t.0.is_empty(),
         }
     }
 }
@@ -69,8 +79,8 @@ const DEFAULT: &str = "++++default=";
 
 impl Template {
     /// A template without references.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self(vec![Segment::Text(text.into())])
+    pub fn word(text: &str) -> Self {
+        Self(vec![Segment::Text(text.to_owned())])
     }
 
     /// Reads both notations.
@@ -78,7 +88,7 @@ impl Template {
     /// # Errors
     /// A reference to a name that is neither a setting, nor of the current model, nor assigned by the scenario.
     pub fn parse(text: &str, reading: &Reading<'_>) -> Result<Self, Fault> {
-        refuse_nul(text)?;
+        refuse_unreadable(text)?;
         let mut segments = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -99,10 +109,7 @@ impl Template {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix(TOKEN) {
                 let (piece, remaining) = variable_reference(after, reading)?;
-                match piece {
-                    Segment::Text(t) => literal.push_str(&t),
-                    reference => push(&mut literal, Some(reference)),
-                }
+                push(&mut literal, Some(piece));
                 rest = remaining;
             } else {
                 let c = rest.chars().next().unwrap_or_default();
@@ -119,12 +126,21 @@ impl Template {
     /// # Errors
     /// A reference without a value and without a default.
     pub fn expand(&self, scope: &dyn Scope) -> Result<String, Problem> {
+        self.expand_with(scope, &|text| text.to_owned())
+    }
+
+    /// As [`Self::expand`], with what is put in for references passed through `data`.
+    ///
+    /// # Errors
+    /// A reference without a value and without a default.
+    pub fn expand_with(&self, scope: &dyn Scope, data: &dyn Fn(&str) -> String) -> Result<String, Problem> {
         self.0
             .iter()
             .map(|s| match s {
                 Segment::Text(t) => Ok(t.clone()),
+                Segment::Own(t) => Ok(data(t)),
                 Segment::Reference { path, default } => {
-                    referent(path, default.as_deref(), scope).map(|r| r.text().to_owned())
+                    referent(path, default.as_deref(), scope).map(|r| data(&r.text()))
                 }
             })
             .collect()
@@ -134,7 +150,7 @@ impl Template {
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|s| match s {
             Segment::Reference { path, .. } => Some(path.as_str()),
-            Segment::Text(_) => None,
+            Segment::Text(_) | Segment::Own(_) => None,
         })
     }
 
@@ -143,7 +159,7 @@ impl Template {
         self.0
             .iter()
             .map(|s| match s {
-                Segment::Text(t) => t.replace("${", if has_path_reference(t) { "$${" } else { "${" }),
+                Segment::Text(t) | Segment::Own(t) => t.replace("${", if has_path_reference(t) { "$${" } else { "${" }),
                 Segment::Reference { path, default } => {
                     let dot = if path.contains('.') { "" } else { "." };
                     let default = default.as_ref().map_or(String::new(), |d| format!(":-{d}"));
@@ -160,8 +176,8 @@ impl Template {
 /// A reference without a value and without a default.
 pub fn referent(path: &str, default: Option<&str>, scope: &dyn Scope) -> Result<Referent, Problem> {
     match (scope.resolve(path), default) {
-        (Some(r), None) if !r.text().is_empty() => Ok(r),
-        (Some(r), Some(d)) => Ok(if r.text().is_empty() { Referent::Data(d.to_owned()) } else { r }),
+        (Some(r), None) if !r.is_empty() => Ok(r),
+        (Some(r), Some(d)) => Ok(if r.is_empty() { Referent::Data(d.to_owned()) } else { r }),
         (None, Some(d)) => Ok(Referent::Data(d.to_owned())),
         (_, None) => Err(Problem::UnresolvedReference {
             reference: path.to_owned(),
@@ -215,11 +231,11 @@ fn variable_reference<'t>(text: &'t str, reading: &Reading<'_>) -> Result<(Segme
     }
     if let Some(local) = reading.locals.get(name) {
         let value = if local.is_empty() { default.unwrap_or_default() } else { local.clone() };
-        return Ok((Segment::Text(value), rest));
+        return Ok((Segment::Own(value), rest));
     }
     match (variables::find(name).and_then(variables::Variable::reference), default) {
         (Some(path), default) => Ok((Segment::Reference { path: path.to_owned(), default }, rest)),
-        (None, Some(default)) => Ok((Segment::Text(default), rest)),
+        (None, Some(default)) => Ok((Segment::Own(default), rest)),
         (None, None) => {
             let problem = Problem::UnresolvedReference {
                 reference: format!("{TOKEN}{name}"),
@@ -365,18 +381,22 @@ impl EnvList {
     fn from_names(text: &str, reading: &Reading<'_>) -> Result<Self, Fault> {
         let mut all = Self::default();
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
-            let source = match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
-                (Some(local), _) => Template::text(local),
-                (None, Some(path)) => Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }]),
-                (None, None) => {
-                    let problem = Problem::UnresolvedReference {
-                        reference: name.to_owned(),
-                        nearest: nearest(name, variables::names()),
-                    };
-                    return Err(Fault { problem: Some(problem), ..Fault::found(name) }
-                        .hint("the list names variables that the scenario sets, or is the path of a file with a YAML list"));
-                }
-            };
+            let source =
+                match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
+                    (Some(local), _) => Template(vec![Segment::Own(local.clone())]),
+                    (None, Some(path)) => {
+                        Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }])
+                    }
+                    (None, None) => {
+                        let problem = Problem::UnresolvedReference {
+                            reference: name.to_owned(),
+                            nearest: nearest(name, variables::names()),
+                        };
+                        return Err(Fault { problem: Some(problem), ..Fault::found(name) }.hint(
+                        "the list names variables that the scenario sets, or is the path of a file with a YAML list",
+                    ));
+                    }
+                };
             all.push(EnvVar { name: variables::pod_name(name).to_owned(), source: EnvSource::Value(source) })?;
         }
         Ok(all)
@@ -395,9 +415,14 @@ impl EnvList {
             };
             let (mut name, mut source) = (None, None);
             for (key, value) in entries {
+                if key.text.starts_with("value") && source.is_some() {
+                    return Err(Fault::found("both").expected("`value` or `valueFrom`").at(key.span));
+                }
                 match (key.text.as_str(), &value.kind) {
                     ("name", Kind::Scalar { text, .. }) => name = Some(text.clone()),
-                    ("value", Kind::Scalar { .. }) if value.is_null() => source = Some(EnvSource::Value(Template::default())),
+                    ("value", Kind::Scalar { .. }) if value.is_null() => {
+                        source = Some(EnvSource::Value(Template::default()))
+                    }
                     ("value", Kind::Scalar { text, .. }) => {
                         let template = Template::parse(text, reading).map_err(|f| f.at(value.span))?;
                         source = Some(EnvSource::Value(template));
@@ -428,14 +453,20 @@ fn value_from(node: &Node) -> Result<Value, Fault> {
         ("configMapKeyRef", &["name", "key", "optional"]),
         ("secretKeyRef", &["name", "key", "optional"]),
     ];
-    let fault = |found: String, span| Err(Fault::found(found).expected("one of `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` with its keys").at(span));
+    let fault = |found: String, span| {
+        Err(Fault::found(found)
+            .expected("one of `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` with its keys")
+            .at(span))
+    };
     let Kind::Map(entries) = &node.kind else { return fault(node.describe(), node.span) };
     let [(key, inner)] = entries.as_slice() else { return fault(format!("{} keys", entries.len()), node.span) };
     let Some((_, keys)) = KNOWN.iter().find(|(k, _)| *k == key.text) else {
         return fault(format!("`{}`", key.text), key.span);
     };
     let Kind::Map(fields) = &inner.kind else { return fault(inner.describe(), inner.span) };
-    if let Some((bad, _)) = fields.iter().find(|(k, v)| !keys.contains(&k.text.as_str()) || !matches!(v.kind, Kind::Scalar { .. })) {
+    if let Some((bad, _)) =
+        fields.iter().find(|(k, v)| !keys.contains(&k.text.as_str()) || !matches!(v.kind, Kind::Scalar { .. }))
+    {
         return fault(format!("`{}`", bad.text), bad.span);
     }
     let mut value = Value::from_node(node);
@@ -472,8 +503,12 @@ impl Setting for EnvList {
             self.0
                 .iter()
                 .map(|v| match &v.source {
-                    EnvSource::Value(t) => Value::from([("name", Value::from(v.name.as_str())), ("value", Value::from(t.notation()))]),
-                    EnvSource::From(from) => Value::from([("name", Value::from(v.name.as_str())), ("valueFrom", from.clone())]),
+                    EnvSource::Value(t) => {
+                        Value::from([("name", Value::from(v.name.as_str())), ("value", Value::from(t.notation()))])
+                    }
+                    EnvSource::From(from) => {
+                        Value::from([("name", Value::from(v.name.as_str())), ("valueFrom", from.clone())])
+                    }
                 })
                 .collect(),
         )

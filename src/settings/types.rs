@@ -130,8 +130,8 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-/// The text of a scalar, in whatever notation; NUL is refused here once for all types.
-fn scalar<'r>(raw: &'r Raw) -> Result<&'r str, Fault> {
+/// The text of a scalar, in whatever notation; what no reader takes is refused here once for all types.
+fn scalar(raw: &Raw) -> Result<&str, Fault> {
     let text = match raw {
         Raw::Text(t) | Raw::Document(t, _) => t,
         Raw::Node(node) => match &node.kind {
@@ -139,16 +139,20 @@ fn scalar<'r>(raw: &'r Raw) -> Result<&'r str, Fault> {
             _ => return Err(Fault::found(node.describe())),
         },
     };
-    refuse_nul(text)?;
+    refuse_unreadable(text)?;
     Ok(text)
 }
 
-/// NUL can be part of no Kubernetes string that reaches a process.
-pub(super) fn refuse_nul(text: &str) -> Result<(), Fault> {
-    if text.contains('\0') {
-        return Err(Fault { problem: Some(Problem::ForbiddenCharacter { what: "the character NUL" }), ..Fault::found("NUL") });
-    }
-    Ok(())
+/// Refuses the characters that some reader on the way to the cluster loses: NUL can be part of no argument, and kustomize
+/// cannot read the others back whatever notation they are written in.
+pub(super) fn refuse_unreadable(text: &str) -> Result<(), Fault> {
+    let what = match text.chars().find(|c| matches!(c, '\0' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')) {
+        None => return Ok(()),
+        Some('\0') => "the character NUL",
+        Some('\u{7f}'..='\u{9f}') => "a control character between U+007F and U+009F",
+        Some(_) => "the character U+FFFE or U+FFFF",
+    };
+    Err(Fault { problem: Some(Problem::ForbiddenCharacter { what }), ..Fault::found(what) })
 }
 
 /// Implements [`Setting`] for a type with one scalar: what it expects, how its text is read, its canonical value.
@@ -206,8 +210,14 @@ text_setting!(
 );
 text_setting!(
     /// A Helm release suffix and value of our labels: a DNS label of at most 40 characters.
-    ReleaseName, "a release name (a DNS label of at most 40 characters)", |text| {
-        names::dns_label(text).and_then(|()| if text.len() > 40 { Err(format!("it has {} characters", text.len())) } else { Ok(()) })
+    ReleaseName, "a release name (a DNS label of at most 40 characters that starts with a letter)", |text| {
+        names::dns_label(text).and_then(|()| match text.len() {
+            41.. => Err(format!("it has {} characters", text.len())),
+            _ if !text.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                Err("names of Services are made from it, and they start with a letter".into())
+            }
+            _ => Ok(()),
+        })
     }
 );
 text_setting!(
@@ -247,12 +257,12 @@ text_setting!(
 text_setting!(
     /// A DNS suffix with its leading dot.
     DomainSuffix, "a DNS suffix such as `.svc.cluster.local`", |text| {
-        text.strip_prefix('.').ok_or_else(|| "it starts with a dot".to_owned()).and_then(names::dns_subdomain)
+        text.strip_prefix('.').ok_or_else(|| "it starts with a dot".to_owned()).and_then(names::host_name)
     }
 );
 text_setting!(
     /// A host name for HTTP routes.
-    HostName, "a host name", |text| names::dns_subdomain(text.strip_prefix("*.").unwrap_or(text))
+    HostName, "a host name", |text| names::host_name(text.strip_prefix("*.").unwrap_or(text))
 );
 text_setting!(
     /// URL of an API server or a repository.
@@ -329,7 +339,7 @@ macro_rules! number_setting {
         }
         scalar_setting!($type, $expects, |text| {
             match text.parse::<$inner>() {
-                Ok(n) if ($range).contains(&n) && text.bytes().all(|b| b.is_ascii_digit()) => Ok(Self(n)),
+                Ok(n) if ($range).contains(&n) && n.to_string() == text => Ok(Self(n)),
                 _ => Err(bad(text)),
             }
         }, |this| Value::from(this.0));
@@ -516,8 +526,6 @@ word_setting!(
         ReadWriteOnce = "ReadWriteOnce",
         /// One pod reads and writes.
         ReadWriteOncePod = "ReadWriteOncePod",
-        /// Many nodes read.
-        ReadOnlyMany = "ReadOnlyMany",
     }
 );
 
@@ -528,7 +536,7 @@ fn list<'r, T>(raw: &'r Raw, read: impl Fn(&'r str) -> Result<T, Fault>) -> Resu
             .iter()
             .map(|node| match &node.kind {
                 Kind::Scalar { text, .. } if !node.is_null() => {
-                    refuse_nul(text).and_then(|()| read(text)).map_err(|f| f.at(node.span))
+                    refuse_unreadable(text).and_then(|()| read(text)).map_err(|f| f.at(node.span))
                 }
                 _ => Err(Fault::found(node.describe()).at(node.span)),
             })
@@ -633,13 +641,10 @@ impl Setting for Models {
 }
 
 /// A mapping given as YAML or as text `key:value,key:value`, each pair split at its first colon.
-fn pairs(
-    raw: &Raw,
-    check: impl Fn(&str, &str) -> Result<(), String>,
-) -> Result<IndexMap<String, String>, Fault> {
+fn pairs(raw: &Raw, check: impl Fn(&str, &str) -> Result<(), String>) -> Result<IndexMap<String, String>, Fault> {
     let mut all = IndexMap::new();
     let mut add = |k: &str, v: &str, span: Option<Span>| {
-        refuse_nul(v)?;
+        refuse_unreadable(v)?;
         let fault = match check(k, v) {
             Ok(()) if all.insert(k.to_owned(), v.to_owned()).is_none() => return Ok(()),
             Ok(()) => Fault::found(format!("`{k}` twice")),

@@ -662,11 +662,9 @@ mod tests {
         for variable in TABLE {
             match variable.effect {
                 Sets(path) => assert!(crate::settings::field_index(path).is_some(), "{}: {path}", variable.name),
-                Image(path) => assert!(
-                    crate::settings::field_index(&format!("{path}.tag")).is_some(),
-                    "{}: {path}",
-                    variable.name
-                ),
+                Image(path) => {
+                    assert!(crate::settings::field_index(&format!("{path}.tag")).is_some(), "{}: {path}", variable.name)
+                }
                 Current(path) => assert!(
                     crate::settings::template::MODEL_NAMES.iter().any(|(n, _)| *n == path),
                     "{}: {path}",

@@ -1,4 +1,5 @@
 use super::*;
+use camino::Utf8PathBuf;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
@@ -532,21 +533,20 @@ fn what_others_put_there_meanwhile_is_rescued() {
     fs::write(out.join("twice"), "new").unwrap();
     fs::write(old.join("twice"), "late").unwrap();
     let error = rescue(old.as_std_path(), &before, &owned).unwrap_err();
-    assert!(error.to_string_for_test().contains("twice"), "{error:?}");
+    assert!(text(&error).contains("twice"), "{error:?}");
     assert_eq!(fs::read_to_string(old.join("twice")).unwrap(), "late");
 }
 
-impl Diagnostic {
-    fn to_string_for_test(&self) -> String {
-        format!("{} {}", self.problem, self.hint.clone().unwrap_or_default())
-    }
+/// A diagnostic in one line.
+fn text(error: &Diagnostic) -> String {
+    format!("{} {}", error.problem, error.hint.as_deref().unwrap_or_default())
 }
 
 /// Runs [`child`] in a process of its own, in the role given, on `out`.
 fn spawn(role: &str, out: &Utf8Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "emit::directory::tests::child", "--nocapture", "--test-threads=1"]);
-    command.env("LLMDBENCH_TEST_ROLE", role).env("LLMDBENCH_TEST_OUT", out.as_str());
+    command.env("EMIT_TEST_ROLE", role).env("EMIT_TEST_OUT", out.as_str());
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }
@@ -554,8 +554,8 @@ fn spawn(role: &str, out: &Utf8Path) -> Command {
 /// What a process of its own does for the tests below; nothing when it is run as a test.
 #[test]
 fn child() {
-    let Ok(role) = std::env::var("LLMDBENCH_TEST_ROLE") else { return };
-    let out = Utf8PathBuf::from(std::env::var("LLMDBENCH_TEST_OUT").unwrap());
+    let Ok(role) = std::env::var("EMIT_TEST_ROLE") else { return };
+    let out = Utf8PathBuf::from(std::env::var("EMIT_TEST_OUT").unwrap());
     let can = Abilities { exchange: role != "writer without exchange", link: true };
     let bundles = [large(false), large(true)];
     match role.as_str() {
@@ -565,7 +565,7 @@ fn child() {
         }
         "read-only" => {
             let error = refused(&out, &bundle(&[("b", "b")]));
-            println!("\nrefused: {}", error.to_string_for_test());
+            println!("\nrefused: {}", text(&error));
             assert_eq!(write(&out, &small()).unwrap(), Report { written: 0, unchanged: 4, removed: 0 });
         }
         "rounds" => {
@@ -575,7 +575,9 @@ fn child() {
         }
         _ => {
             println!("\nwriting");
-            for round in 0.. {
+            let start = Instant::now();
+            // Much longer than any kill takes, and not for ever, should the test have gone.
+            for round in (0..).take_while(|_| start.elapsed() < Duration::from_secs(60)) {
                 write_with(&out, &bundles[round % 2], can).unwrap();
             }
         }

@@ -1,8 +1,8 @@
 //! Expansion of a parsed shell scenario.
 
 use super::{
-    Assign, Assignment, Content, Evaluation, Fallback, LARGEST_EXPANSION, MOST_ERRORS, Part, Script, Statement, Text, Value,
-    Variable, Write,
+    Assign, Assignment, Content, Evaluation, Fallback, IDIOM, LARGEST_EXPANSION, MOST_ERRORS, Part, Script, Statement,
+    Text, Value, Variable, Write,
 };
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::source::Span;
@@ -20,7 +20,7 @@ pub(super) fn evaluate(script: &Script, lookup: &dyn Fn(&str) -> Option<String>)
     };
     for statement in &script.statements {
         match statement {
-            Statement::Assign(assign) => run.assign(assign),
+            Statement::Assign(assigns) => run.assign(assigns),
             Statement::Write(write) => run.write(write),
             Statement::Mark(_) => {}
         }
@@ -75,21 +75,27 @@ struct Run<'s, 'l> {
 }
 
 impl<'s> Run<'s, '_> {
-    fn assign(&mut self, assign: &'s Assign) {
-        let name = assign.target.name.as_str();
-        let mut extends = false;
-        let held = match &assign.value {
-            Value::NewDocument => {
-                self.documents.push(Document { text: String::new(), filled: None, made: assign.value_span });
-                Held::Document(self.documents.len() - 1)
-            }
-            Value::Word(word) => {
-                extends = mentions(word, name);
-                self.word(word, assign.value_span)
-            }
-        };
-        self.variables.insert(name, held.clone());
-        self.assigned.push(Assigned { assign, held, extends });
+    fn assign(&mut self, assigns: &'s [Assign]) {
+        let first = self.assigned.len();
+        for assign in assigns {
+            let mut extends = false;
+            let held = match &assign.value {
+                Value::NewDocument => self.new_document(assign.value_span),
+                Value::Word(word) => {
+                    extends = mentions(word, &assign.target.name);
+                    self.word(word, assign.value_span)
+                }
+            };
+            self.assigned.push(Assigned { assign, held, extends });
+        }
+        for Assigned { assign, held, .. } in &self.assigned[first..] {
+            self.variables.insert(&assign.target.name, held.clone());
+        }
+    }
+
+    fn new_document(&mut self, made: Span) -> Held {
+        self.documents.push(Document { text: String::new(), filled: None, made });
+        Held::Document(self.documents.len() - 1)
     }
 
     /// Expands a word; a word that is one document stays that document.
@@ -152,7 +158,9 @@ impl<'s> Run<'s, '_> {
             },
             Content::Documents(variables) => self.concatenate(variables, &write.target),
         };
-        let (Some((text, span)), Some(index)) = (content, self.document(&write.target)) else { return };
+        let (Some((text, span)), Some(index)) = (content, self.document(&write.target)) else {
+            return;
+        };
         let document = &mut self.documents[index];
         match document.filled {
             Some(_) if write.append => document.text.push_str(&text),
@@ -204,13 +212,15 @@ impl<'s> Run<'s, '_> {
     }
 
     fn refuse(&mut self, construct: String, span: Span) {
-        let hint = "write `export X=$(mktemp)` and then `cat << EOF > $X`";
-        self.error(Diagnostic::error(Problem::ShellConstruct { construct }, span).with_hint(hint));
+        let problem = Problem::ShellConstruct { construct };
+        self.error(Diagnostic::error(problem, span).with_hint(IDIOM));
     }
 
     /// The path of a temporary file means nothing in a bundle, so it cannot be part of a text.
     fn refuse_path(&mut self, part: &Part) {
-        let Part::Expansion { variable: Variable { name, span }, .. } = part else { return };
+        let Part::Expansion { variable: Variable { name, span }, .. } = part else {
+            return;
+        };
         let construct = format!("the path of a temporary file (`${name}`) inside a text");
         let hint = "a document can only be a whole value: `export Y=$X`";
         self.error(Diagnostic::error(Problem::ShellConstruct { construct }, *span).with_hint(hint));
@@ -255,36 +265,44 @@ impl<'s> Run<'s, '_> {
         }
         let mut assignments: Vec<Assignment> = Vec::with_capacity(self.assigned.len());
         let mut latest: HashMap<&str, (usize, usize)> = HashMap::new();
-        for (index, Assigned { assign, held, extends }) in std::mem::take(&mut self.assigned).into_iter().enumerate() {
-            let Assign { target, value_span, .. } = assign;
-            let value = match held {
-                Held::Text(text) => Text::Inline(text),
-                Held::Document(index) => {
-                    let document = &self.documents[index];
-                    let (text, span) = (document.text.as_str(), document.filled.map_or(document.made, |f| f.span));
-                    if self.spent + text.len() > LARGEST_EXPANSION {
-                        self.spend(text.len(), *value_span);
-                        break;
-                    }
-                    self.spent += text.len();
-                    Text::Document { text: text.to_owned(), body_span: span }
-                }
+        for assigned in std::mem::take(&mut self.assigned) {
+            let Assigned { assign, held, extends } = assigned;
+            let Variable { name, span: name_span } = &assign.target;
+            let Some(value) = self.text(held, assign.value_span) else {
+                break;
             };
-            if let Some(&(before, line)) = latest.get(target.name.as_str())
+            if let Some(&(before, first_line)) = latest.get(name.as_str())
                 && !extends
                 && !assignments[before].value.same(&value)
             {
-                let problem = Problem::Reassigned { name: target.name.clone(), first_line: line };
-                self.notes.push(Diagnostic::note(problem, target.span));
+                let problem = Problem::Reassigned { name: name.clone(), first_line };
+                self.notes.push(Diagnostic::note(problem, *name_span));
             }
-            latest.insert(&target.name, (index, assign.line));
-            assignments.push(Assignment { name: target.name.clone(), name_span: target.span, value, value_span: *value_span });
+            latest.insert(name, (assignments.len(), assign.line));
+            assignments.push(Assignment {
+                name: name.clone(),
+                name_span: *name_span,
+                value,
+                value_span: assign.value_span,
+            });
         }
         let place = |d: &Diagnostic| d.span.map(|s| s.start);
         self.errors.0.sort_by_key(place);
         self.notes.sort_by_key(place);
         self.errors.into_result()?;
         Ok(Evaluation { assignments, notes: self.notes })
+    }
+
+    /// The final text of a value; none when the scenario has grown too large.
+    fn text(&mut self, held: Held, place: Span) -> Option<Text> {
+        let index = match held {
+            Held::Text(text) => return Some(Text::Inline(text)),
+            Held::Document(index) => index,
+        };
+        self.spend(self.documents[index].text.len(), place);
+        let Document { text, filled, made } = &self.documents[index];
+        (self.spent <= LARGEST_EXPANSION)
+            .then(|| Text::Document { text: text.clone(), body_span: filled.map_or(*made, |f| f.span) })
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Reader<'t> {
     pub statements: Vec<Statement>,
     /// The first quotation that spans a line starting with `export`, which is where a forgotten quote shows.
     suspect: Option<usize>,
+    /// Every line ends in CRLF.
+    crlf: bool,
     errors: Vec<Diagnostic>,
     line_starts: Vec<usize>,
 }
@@ -58,6 +60,7 @@ impl<'t> Reader<'t> {
             pending: Vec::new(),
             statements: Vec::new(),
             suspect: None,
+            crlf: text.matches('\n').count() == text.matches("\r\n").count(),
             errors: Vec::new(),
             line_starts,
         }
@@ -91,22 +94,23 @@ impl<'t> Reader<'t> {
 
     /// Adds an error about what was read since `start`, unless an error already covers this place.
     pub fn report(&mut self, problem: Problem, start: usize, hint: &str) {
-        if !self.muted && self.closers.is_empty() {
+        if !self.muted && !self.stopped && self.closers.is_empty() {
             self.report_always(problem, start, hint);
         }
     }
 
     /// Adds an error even where others are held back.
     pub fn report_always(&mut self, problem: Problem, start: usize, hint: &str) {
-        let end = self.pos.max(start);
+        let span = Span::new(self.source, start, self.pos);
         if self.errors.len() < MOST_ERRORS {
-            let span = Span::new(self.source, start, end);
-            self.errors.push(Diagnostic::error(problem, span).with_hint(hint));
+            let error = Diagnostic::error(problem, span);
+            self.errors.push(error.with_hint(hint));
         } else if !self.stopped {
-            let message = format!("more than {MOST_ERRORS} errors; the rest of the file was not read");
-            let span = Span::new(self.source, start, end);
-            self.errors.push(Diagnostic::error(Problem::ShellSyntax { message }, span));
-            self.stop();
+            let message = format!("more than {MOST_ERRORS} errors; the rest was not read");
+            let error = Diagnostic::error(Problem::ShellSyntax { message }, span);
+            self.errors.push(error.with_hint("correct those first"));
+            self.stopped = true;
+            self.pos = self.end;
         }
     }
 
@@ -138,12 +142,6 @@ impl<'t> Reader<'t> {
         self.report_always(Problem::ShellSyntax { message }, start, &hint);
         self.pos = end;
         self.stopped = true;
-    }
-
-    /// Gives up the rest of the text.
-    fn stop(&mut self) {
-        self.stopped = true;
-        self.pos = self.end;
     }
 
     pub fn peek(&self) -> Option<u8> {
@@ -194,9 +192,10 @@ impl<'t> Reader<'t> {
         length > 0
     }
 
+    /// Reads the tabs that a line of a `<<-` document loses; continued lines are joined before.
     pub fn skip_tabs(&mut self) {
-        while self.peek() == Some(b'\t') {
-            self.pos += 1;
+        while self.peek() == Some(b'\t') || self.continuation_at(self.pos) > 0 {
+            self.pos += self.continuation_at(self.pos).max(1);
         }
     }
 
@@ -229,7 +228,9 @@ impl<'t> Reader<'t> {
 
     /// Reads a line end inside quotes into `word`.
     pub fn quoted_newline(&mut self, word: &mut Word, quote: usize) {
-        if self.newline() {
+        // A lone CRLF inside quotes of a file whose lines end otherwise is part of the value.
+        let own = self.at(self.pos) == Some(b'\r') && !self.crlf;
+        if !own && self.newline() {
             push(word, "\n");
             if self.suspect.is_none() && self.looking_at("export ") {
                 self.suspect = Some(quote);

@@ -1,15 +1,13 @@
-//! Statements: assignments, the temporary-file idiom, and the naming of everything else.
+//! Statements: assignments, and the naming of everything that is none.
 
-use super::reader::{HereDocument, Reader, ends_word, push};
-use super::{Assign, Content, Part, Statement, Value, Variable, Word, Write};
-use crate::error::Problem;
-use crate::source::Span;
+use super::reader::{Reader, ends_word};
+use super::{Assign, IDIOM, Statement, Value, Variable};
 
-const ONLY_ASSIGNMENTS: &str = "a scenario is read and never run: it holds `export NAME=value` lines and `cat << EOF > $X`";
+const ONLY_ASSIGNMENTS: &str =
+    "a scenario is read and never run: it holds `export NAME=value` lines and `cat << EOF > $X`";
 const NO_CONTROL: &str = "write the assignments that hold for this scenario, and a scenario file for each other case";
 const USE_EXPORT: &str = "write `export NAME=value`";
 const OWN_LINE: &str = "write each assignment in a line of its own; quote a value that holds this character";
-const IDIOM: &str = "write `export X=$(mktemp)` and then `cat << EOF > $X`";
 const QUOTE_VALUE: &str = "quote a value that holds this character";
 
 impl Reader<'_> {
@@ -130,7 +128,7 @@ impl Reader<'_> {
     }
 
     /// Refuses a command as a whole.
-    fn refuse_command(&mut self, construct: impl Into<String>, start: usize, hint: &str) {
+    pub fn refuse_command(&mut self, construct: impl Into<String>, start: usize, hint: &str) {
         self.refuse(construct, start, hint);
         self.muted = true;
     }
@@ -172,7 +170,9 @@ impl Reader<'_> {
         let length = rest
             .iter()
             .enumerate()
-            .position(|(i, b)| ends_word(*b) || matches!(b, b'\'' | b'"' | b'\\' | b'$' | b'`') || self.line_end(self.pos + i) > 0)
+            .position(|(i, b)| {
+                ends_word(*b) || matches!(b, b'\'' | b'"' | b'\\' | b'$' | b'`') || self.line_end(self.pos + i) > 0
+            })
             .unwrap_or(rest.len());
         match rest.get(length) {
             Some(b'\'' | b'"' | b'\\' | b'$' | b'`') if self.continuation_at(self.pos + length) == 0 => self.pos,
@@ -194,7 +194,8 @@ impl Reader<'_> {
     /// `A=1 B=2`.
     fn assignments(&mut self) {
         loop {
-            self.assignment(false);
+            let assign = self.assignment(false);
+            self.statements.extend(assign.map(|a| Statement::Assign(vec![a])));
             self.skip_blanks();
             if !self.more_words() {
                 return;
@@ -216,14 +217,16 @@ impl Reader<'_> {
             self.pos = start + "export".len();
             return self.refuse("`export` without a name", start, USE_EXPORT);
         }
+        let mut assigns = Vec::new();
         while self.more_words() {
             if self.assignment_ahead() {
-                self.assignment(true);
+                assigns.extend(self.assignment(true));
             } else {
                 self.mark();
             }
             self.skip_blanks();
         }
+        self.statements.push(Statement::Assign(assigns));
     }
 
     /// `export A`.
@@ -245,22 +248,24 @@ impl Reader<'_> {
     }
 
     /// Whether the command has another word here.
-    fn more_words(&self) -> bool {
+    pub fn more_words(&self) -> bool {
         !self.at_word_end() && self.peek() != Some(b'#')
     }
 
-    fn at_word_end(&self) -> bool {
+    pub fn at_word_end(&self) -> bool {
         self.peek().is_none_or(ends_word) || self.line_end(self.pos) > 0
     }
 
-    /// `NAME=value`.
-    fn assignment(&mut self, exported: bool) {
+    /// `NAME=value`; none when it is of a form that the language does not have.
+    fn assignment(&mut self, exported: bool) -> Option<Assign> {
         let start = self.pos;
         self.pos = self.name_end(start);
         let target = Variable { name: self.text[start..self.pos].to_owned(), span: self.span(start) };
         if self.looking_at("[") {
             self.word(false);
-            return self.refuse(format!("array element {}", self.quote(start)), start, "give the element a name of its own");
+            let what = format!("array element {}", self.quote(start));
+            self.refuse(what, start, "give the element a name of its own");
+            return None;
         }
         if self.eat("+") {
             self.pos += 1;
@@ -271,231 +276,12 @@ impl Reader<'_> {
         let value = self.pos;
         if self.looking_at("(") {
             self.skip_nested("a `(`");
-            return self.refuse(format!("array {}", self.quote(value)), value, "write one text in quotes");
+            let what = format!("array {}", self.quote(value));
+            self.refuse(what, value, "write one text in quotes");
+            return None;
         }
-        let right = match self.mktemp() {
-            true => Value::NewDocument,
-            false => Value::Word(self.word(exported)),
-        };
-        let assign = Assign { target, value: right, value_span: self.span(value), line: self.line(start) };
-        self.statements.push(Statement::Assign(assign));
-    }
-
-    /// Reads `$(mktemp)` with any arguments, in double quotes or without, when it is the whole value.
-    fn mktemp(&mut self) -> bool {
-        let start = self.pos;
-        let quoted = self.eat("\"");
-        if !self.eat("$(") {
-            self.pos = start;
-            return false;
-        }
-        let rest = &self.text[self.pos..self.end];
-        let inside = &rest[..rest.bytes().position(|b| matches!(b, b'(' | b')' | b'`') || b";|&<>\n".contains(&b)).unwrap_or(0)];
-        self.pos += inside.len();
-        let mut words = inside.split([' ', '\t']).filter(|w| !w.is_empty());
-        let found = words.next() == Some("mktemp") && self.eat(")") && (!quoted || self.eat("\""));
-        if !found || !self.at_word_end() {
-            self.pos = start;
-            return false;
-        }
-        let directory = |w: &str| {
-            w == "--directory" || w.strip_prefix('-').is_some_and(|w| w.contains('d') && w.bytes().all(|b| b"dqtuV".contains(&b)))
-        };
-        if words.any(directory) {
-            self.refuse("`mktemp -d`", start, "write `$(mktemp)`: a here-document fills a file");
-        }
-        true
-    }
-
-    /// `cat << EOF > $X`, `cat > $X << EOF`, `cat $A >> $X`.
-    fn cat(&mut self, start: usize) {
-        let mut operands = Vec::new();
-        let mut document = None;
-        let mut target = None;
-        let mut end = self.pos;
-        loop {
-            self.skip_blanks();
-            let at = self.pos;
-            if self.looking_at("<<") && !self.looking_at("<<<") {
-                let index = self.pending.len();
-                self.here_document();
-                if document.replace((index, at)).is_some() {
-                    return self.refuse_command("a second here-document for one `cat`", at, IDIOM);
-                }
-            } else if self.looking_at(">") && ![">(", ">&", ">|"].iter().any(|o| self.looking_at(o)) {
-                let append = self.eat(">>") || !self.eat(">");
-                self.skip_blanks();
-                let path = self.pos;
-                let word = if self.more_words() { self.word(false) } else { Word::new() };
-                let Some(variable) = sole_variable(word) else {
-                    return self.refuse_command(format!("`cat` into {}", self.quote(path)), path, IDIOM);
-                };
-                if target.replace((append, variable)).is_some() {
-                    return self.refuse_command("a second target for one `cat`", at, IDIOM);
-                }
-            } else if self.more_words() {
-                let word = self.word(false);
-                let Some(variable) = sole_variable(word) else {
-                    return self.refuse_command(format!("`cat` of {}", self.quote(at)), at, IDIOM);
-                };
-                operands.push(variable);
-            } else {
-                break;
-            }
-            end = self.pos;
-        }
-        self.pos = end;
-        let content = match (document, &target) {
-            (Some((_, at)), None) => return self.refuse_command("a here-document without `> $X`", at, IDIOM),
-            (Some((_, at)), _) if !operands.is_empty() => {
-                return self.refuse_command("a here-document for a `cat` that reads files", at, IDIOM);
-            }
-            (Some((pending, at)), Some(_)) => {
-                if let Some(document) = self.pending.get_mut(pending) {
-                    document.statement = Some(self.statements.len());
-                }
-                // The body replaces this when the line has been read.
-                Content::HereDocument { body: Word::new(), span: self.span(at) }
-            }
-            (None, Some(_)) if !operands.is_empty() => Content::Documents(operands),
-            (None, _) => return self.refuse_command(format!("command {}", self.quote(start)), start, IDIOM),
-        };
-        if let Some((append, target)) = target {
-            self.statements.push(Statement::Write(Write { target, append, content, line: self.line(start) }));
-        }
-    }
-
-    /// Reads `<<` or `<<-` and the delimiter; the body follows at the next line.
-    fn here_document(&mut self) {
-        let start = self.pos;
-        self.pos += 2;
-        let strip_tabs = self.eat("-");
-        self.skip_blanks();
-        let word = self.pos;
-        let mut delimiter = String::new();
-        let mut quoted = false;
-        while let Some(byte) = self.peek() {
-            match byte {
-                _ if self.continuation() => {}
-                _ if ends_word(byte) || self.line_end(self.pos) > 0 => break,
-                b'\'' | b'"' => {
-                    quoted = true;
-                    self.pos += 1;
-                    while self.peek().is_some_and(|b| b != byte) && self.line_end(self.pos) == 0 {
-                        if byte == b'"' && self.peek() == Some(b'\\') && matches!(self.at(self.pos + 1), Some(b'"' | b'\\' | b'$' | b'`')) {
-                            self.pos += 1;
-                        }
-                        delimiter.push_str(self.bump());
-                    }
-                    if self.peek() != Some(byte) {
-                        return self.unterminated("a quote", word);
-                    }
-                    self.pos += 1;
-                }
-                b'\\' => {
-                    quoted = true;
-                    self.pos += 1;
-                    delimiter.push_str(self.bump());
-                }
-                _ => delimiter.push_str(self.bump()),
-            }
-        }
-        if self.pos == word {
-            return self.invalid("a here-document without a word that ends it", start, IDIOM);
-        }
-        let span = self.span(start);
-        self.pending.push(HereDocument { delimiter, quoted, strip_tabs, span, statement: None });
-    }
-
-    /// Reads the bodies of the here-documents of the line that just ended.
-    fn bodies(&mut self) {
-        for document in std::mem::take(&mut self.pending) {
-            if self.stopped {
-                return;
-            }
-            let start = self.pos;
-            let Some((end, next)) = self.body_end(&document) else {
-                return self.missing_end(&document);
-            };
-            if let Some(index) = document.statement {
-                let span = Span::new(self.source, start, end);
-                let body = self.read_body(&document, end);
-                if let Some(Statement::Write(write)) = self.statements.get_mut(index) {
-                    write.content = Content::HereDocument { body, span };
-                }
-            }
-            self.pos = if self.stopped { self.end } else { next };
-        }
-    }
-
-    /// Where the body that starts here ends, and where the line after the delimiter starts.
-    fn body_end(&self, document: &HereDocument) -> Option<(usize, usize)> {
-        let (delimiter, joins) = (document.delimiter.as_str(), !document.quoted);
-        let mut line_start = self.pos;
-        // What of the delimiter the pieces of a continued line have matched; none when they have not.
-        let mut open = Some(delimiter);
-        let mut start = self.pos;
-        while start < self.end {
-            let rest = &self.text[start..self.end];
-            let length = rest.find('\n').map_or(rest.len(), |i| i + 1);
-            let mut line = rest[..length].trim_end_matches('\n');
-            line = line.strip_suffix('\r').unwrap_or(line);
-            if document.strip_tabs && start == line_start {
-                line = line.trim_start_matches('\t');
-            }
-            let backslashes = line.len() - line.trim_end_matches('\\').len();
-            let continued = joins && backslashes % 2 == 1;
-            let piece = if continued { &line[..line.len() - 1] } else { line };
-            open = open.and_then(|d| d.strip_prefix(piece));
-            start += length;
-            if !continued {
-                if open == Some("") {
-                    return Some((line_start, start));
-                }
-                open = Some(delimiter);
-                line_start = start;
-            }
-        }
-        None
-    }
-
-    fn read_body(&mut self, document: &HereDocument, end: usize) -> Word {
-        if document.quoted {
-            let mut word = Word::new();
-            for line in self.text[self.pos..end].split_inclusive('\n') {
-                let line = if document.strip_tabs { line.trim_start_matches('\t') } else { line };
-                match line.strip_suffix("\r\n") {
-                    Some(line) => {
-                        push(&mut word, line);
-                        push(&mut word, "\n");
-                    }
-                    None => push(&mut word, line),
-                }
-            }
-            return word;
-        }
-        let whole = std::mem::replace(&mut self.end, end);
-        self.strip_tabs = document.strip_tabs;
-        let body = self.body();
-        self.strip_tabs = false;
-        self.end = whole;
-        // What is never closed in a body ends with the body.
-        self.stopped = self.is_full();
-        body
-    }
-
-    fn missing_end(&mut self, document: &HereDocument) {
-        let delimiter = &document.delimiter;
-        let similar = self.text[self.pos..].lines().position(|l| l.trim() == delimiter);
-        let hint = match similar {
-            Some(after) => format!("line {} holds it with blanks around it; the line must hold it alone", self.line(self.pos) + after),
-            None => format!("add a line that holds `{delimiter}` alone"),
-        };
-        let message = format!("a here-document without the line `{delimiter}` that ends it");
-        self.pos = document.span.end;
-        self.report_always(Problem::ShellSyntax { message }, document.span.start, &hint);
-        self.pos = self.end;
-        self.stopped = true;
+        let right = if self.mktemp() { Value::NewDocument } else { Value::Word(self.word(exported)) };
+        Some(Assign { target, value: right, value_span: self.span(value), line: self.line(start) })
     }
 
     /// Reads what is left of a command up to the separator; anything here is one error too many.
@@ -509,7 +295,8 @@ impl Reader<'_> {
                         self.here_document();
                         self.refuse("a here-document for this command", start, IDIOM);
                     } else {
-                        let length = self.text[start..self.end].bytes().take(3).take_while(|b| matches!(b, b'<' | b'>')).count();
+                        let length =
+                            self.text[start..self.end].bytes().take(3).take_while(|b| matches!(b, b'<' | b'>')).count();
                         self.pos += length;
                         self.refuse(format!("redirection {}", self.quote(start)), start, QUOTE_VALUE);
                     }
@@ -570,13 +357,5 @@ impl Reader<'_> {
             }
             _ => {}
         }
-    }
-}
-
-/// The variable of a word that is `$X` and nothing else.
-fn sole_variable(mut word: Word) -> Option<Variable> {
-    match (word.pop(), word.is_empty()) {
-        (Some(Part::Expansion { variable, fallback: None }), true) => Some(variable),
-        _ => None,
     }
 }

@@ -3,7 +3,8 @@
 use super::reader::{Reader, ends_word, is_name, push};
 use super::{DEEPEST, Fallback, Part, Variable, Word};
 
-const WRITE_VALUE: &str = "a scenario is read and never run: write the value itself, or `\\$` if the pod is to expand it";
+const WRITE_VALUE: &str =
+    "a scenario is read and never run: write the value itself, or `\\$` if the pod is to expand it";
 const WRITE_DEFAULT: &str = "only `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}` are expanded: write the value itself, or `\\$` if the pod is to expand it";
 const QUOTE_IT: &str = "put the value in single quotes if this is text";
 
@@ -149,7 +150,11 @@ impl<'t> Reader<'t> {
             Some(b'\'') if !literal => {
                 self.pos = after + 1;
                 self.skip_to_quote(b'\'', start);
-                self.refuse(format!("quoting {}", self.quote(start)), start, "write the text in single quotes, a line end as a line end");
+                self.refuse(
+                    format!("quoting {}", self.quote(start)),
+                    start,
+                    "write the text in single quotes, a line end as a line end",
+                );
             }
             Some(b'"') if !literal => {
                 self.pos = after + 1;
@@ -280,6 +285,11 @@ impl<'t> Reader<'t> {
                     inner = !inner;
                 }
                 Some(b'\'') if !inner => self.quotes_as_text(&mut word),
+                Some(b'\\') if !inner && self.at(self.pos + 1) == Some(b'\'') => {
+                    let start = self.pos;
+                    self.pos += 2;
+                    self.refuse_single_quote(start);
+                }
                 Some(b'\\') if inner => {
                     let start = self.pos;
                     self.escape_among(&mut word, b"$`\"\\");
@@ -301,16 +311,24 @@ impl<'t> Reader<'t> {
     /// Single quotes in double quotes are text, but shells disagree about what they protect.
     fn quotes_as_text(&mut self, word: &mut Word) {
         let start = self.pos;
-        let rest = &self.text[start + 1..self.end];
-        let stop = rest.bytes().position(|b| matches!(b, b'\'' | b'}' | b'"' | b'$' | b'`' | b'\n')).unwrap_or(rest.len());
-        if rest.as_bytes().get(stop) == Some(&b'\'') {
-            self.pos += stop + 2;
-            push(word, &self.text[start..self.pos]);
-        } else {
-            self.pos += 1;
-            let hint = "shells disagree about it: assign the default to a variable of its own";
-            self.refuse("a single quote in the default of a quoted `${…}`", start, hint);
+        let rest = &self.text[start..self.end];
+        let stops = |b| matches!(b, b'\'' | b'}' | b'"' | b'$' | b'`' | b'\\' | b'\n');
+        let stop = rest.bytes().skip(1).position(stops).map(|i| i + 1);
+        match stop.filter(|&i| rest.as_bytes()[i] == b'\'') {
+            Some(end) => {
+                self.pos += end + 1;
+                push(word, &rest[..=end]);
+            }
+            None => {
+                self.pos += 1;
+                self.refuse_single_quote(start);
+            }
         }
+    }
+
+    fn refuse_single_quote(&mut self, start: usize) {
+        let hint = "shells disagree about it: assign the default to a variable of its own";
+        self.refuse("a single quote in the default of a quoted `${…}`", start, hint);
     }
 
     fn back_ticks(&mut self) {
@@ -362,7 +380,8 @@ impl<'t> Reader<'t> {
                 (b'"' | b'`', _) => open.push(byte),
                 (b'\'', _) if !quoted => {
                     let rest = &self.text[self.pos + 1..self.end];
-                    self.pos += rest.find('\'').map_or(rest.len(), |i| i + 1);
+                    let Some(length) = rest.find('\'') else { break };
+                    self.pos += length + 1;
                 }
                 _ => {}
             }
@@ -375,11 +394,12 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Follows unquoted braces to see whether bash would expand them: `{a,b}`, `{1..3}`.
+/// Follows unquoted braces to see whether bash may expand them: `{a,b}`, `{1..3}`. Which brace closes which has
+/// exceptions in bash, so any `{`, list and `}` in this order count.
 #[derive(Default)]
 struct Braces {
-    /// Open braces, and whether a `,` or `..` was in each.
-    open: Vec<bool>,
+    opened: bool,
+    listed: bool,
     last_was_dot: bool,
     expand: bool,
 }
@@ -387,11 +407,11 @@ struct Braces {
 impl Braces {
     fn feed(&mut self, text: &str) {
         for byte in text.bytes() {
-            match (byte, self.open.last_mut()) {
-                (b'{', _) => self.open.push(false),
-                (b'}', _) => self.expand |= self.open.pop().unwrap_or(false),
-                (b',', Some(listed)) => *listed = true,
-                (b'.', Some(listed)) => *listed |= self.last_was_dot,
+            match byte {
+                b'{' => self.opened = true,
+                b',' => self.listed |= self.opened,
+                b'.' => self.listed |= self.opened && self.last_was_dot,
+                b'}' => self.expand |= self.listed,
                 _ => {}
             }
             self.last_was_dot = byte == b'.';

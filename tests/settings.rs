@@ -1,0 +1,150 @@
+//! Every setting that claims to be used reaches an object, and every edition's defaults are complete.
+
+use camino::Utf8Path;
+use llmdbench::compile::{Compilation, compile};
+use llmdbench::scenario::World;
+use llmdbench::settings::resolve::Inputs;
+use llmdbench::settings::{Use, editions, fields};
+use llmdbench::source::Sources;
+use llmdbench::tree::Value;
+
+struct NoFiles;
+impl World for NoFiles {
+    fn read(&self, _: &Utf8Path) -> std::io::Result<String> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+}
+
+/// A bundle in which every setting that can be used is used.
+const BASE: &[&str] = &[
+    "methods=standalone",
+    "models=[org/a, org/b]",
+    "platform=openshift",
+    "network.resource=rdma/ib",
+    "standalone.httpRoute.enabled=true",
+    "standalone.httpRoute.hostname=*.example.com",
+    "harness.namespace=load",
+    "serviceAccount=server",
+    "images.modelServer.tag=v1.0.0",
+];
+
+fn compiled(edition: &str, sets: &[String]) -> Compilation {
+    let inputs = Inputs { edition: Some(edition.into()), sets: sets.to_vec(), ..Inputs::default() };
+    let mut sources = Sources::default();
+    compile(&inputs, false, &NoFiles, &mut sources)
+        .unwrap_or_else(|e| panic!("{sets:?}: {}", e.0.iter().map(|d| d.render(&sources, false)).collect::<String>()))
+}
+
+/// The objects without the record of the settings, which every setting reaches.
+fn objects(c: &Compilation) -> String {
+    let record =
+        |v: &Value| v.at(&["metadata", "name"]).and_then(Value::as_str).is_some_and(|n| n.ends_with("-bundle"));
+    c.bundle.manifests.iter().map(|m| &m.object.value).filter(|v| !record(v)).map(Value::to_yaml).collect()
+}
+
+/// Another value for a setting, from the one it has.
+fn other(path: &str, value: &Value) -> String {
+    let by_path = match path {
+        "platform" => "kubernetes",
+        "models" => "[org/c]",
+        "methods" | "edition" => return String::new(),
+        "cluster.url" => return String::new(),
+        "storage.storageClass" => "fast",
+        "storage.accessMode" => "ReadWriteOnce",
+        "accelerator.resource" => "example.com/gpu",
+        "network.resource" => "example.com/nic",
+        "network.count" => "3",
+        "pod.nodeLabels" => "{a/b: c}",
+        "pod.annotations" => "{a/b: c}",
+        "vllm.gpuMemoryUtilization" => "0.5",
+        "vllm.loadFormat" => "tensorizer",
+        "vllm.loggingLevel" => "DEBUG",
+        "vllm.modelLoaderExtraConfig" => "{\"a\": 1}",
+        "vllm.env" => "[{name: A, value: b}]",
+        "standalone.preprocess" => "echo hello",
+        "standalone.args" => "[--other]",
+        "standalone.httpRoute.hostname" => "*.other.example.com",
+        "harness.name" => "guidellm",
+        _ => "",
+    };
+    if !by_path.is_empty() {
+        return by_path.to_owned();
+    }
+    match value {
+        Value::Bool(b) => (!b).to_string(),
+        Value::Number(n) => (n.parse::<u64>().unwrap() + 1).to_string(),
+        Value::Null => "7Gi".to_owned(),
+        Value::String(s) if s.ends_with("Gi") => "7Gi".to_owned(),
+        Value::String(s) if s.parse::<u64>().is_ok() => "7".to_owned(),
+        Value::String(s) if s.starts_with('/') => format!("{s}-other"),
+        Value::String(s) if path.ends_with(".tag") => format!("{s}-other"),
+        Value::String(s) => format!("{s}-other"),
+        other => panic!("{path}: no other value for {other:?}"),
+    }
+}
+
+#[test]
+fn every_used_setting_reaches_an_object() {
+    let base: Vec<String> = BASE.iter().map(|s| (*s).to_owned()).collect();
+    for edition in editions::ALL {
+        let before = compiled(edition.name, &base);
+        let flat = before.resolved.flat();
+        let mut without_effect = Vec::new();
+        for field in fields() {
+            let image_in_use = ["standalone.image", "images.benchmark", "storage.model.downloadImage"]
+                .iter()
+                .any(|p| field.path.starts_with(p));
+            let used = match field.used_by {
+                Use::Modelservice | Use::Scripts | Use::Run => false,
+                Use::Image => image_in_use,
+                _ => true,
+            };
+            if !used {
+                continue;
+            }
+            let value = other(&field.path, &flat[&field.path]);
+            if value.is_empty() {
+                continue;
+            }
+            let mut sets = base.clone();
+            sets.push(format!("{}={value}", field.path));
+            // An image other than the known one needs a version of its own.
+            if field.used_by == Use::Image && !field.path.ends_with(".tag") {
+                let image = field.path.rsplit_once('.').unwrap().0;
+                sets.push(format!("{image}.tag=v1.0.0"));
+            }
+            // A particular setting hides the general one.
+            let particular: &[&str] = match field.path.as_str() {
+                "accelerator.count" => &["parallelism.tensor=1"],
+                _ => &[],
+            };
+            sets.extend(particular.iter().map(|s| (*s).to_owned()));
+            if objects(&compiled(edition.name, &sets)) == objects(&before) {
+                without_effect.push(field.path.clone());
+            }
+        }
+        assert!(without_effect.is_empty(), "edition {}: no object changes with {without_effect:?}", edition.name);
+    }
+}
+
+#[test]
+fn every_edition_gives_every_setting_a_place() {
+    for edition in editions::ALL {
+        let c = compiled(edition.name, &["methods=standalone".to_owned()]);
+        for field in fields() {
+            assert!(
+                c.resolved.origins.contains_key(&field.path),
+                "{}: `{}` is not in its defaults",
+                edition.name,
+                field.path
+            );
+        }
+    }
+}
+
+#[test]
+fn every_setting_has_a_meaning() {
+    for field in fields() {
+        assert!(field.doc.trim().len() > 10 && field.doc.trim().ends_with('.'), "`{}`: {:?}", field.path, field.doc);
+    }
+}
