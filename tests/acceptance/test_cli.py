@@ -220,6 +220,7 @@ TOKEN_PLACES = {
     "environment variable of the pod": yaml(f"vllm:\n  env: [{{name: KEY, value: {TOKEN}}}]\n"),
     "annotation": yaml(f"pod:\n  annotations: {{key: {TOKEN}}}\n"),
     "preprocess": yaml(f"standalone:\n  preprocess: login {TOKEN}\n"),
+    "script that cannot be a block": yaml(f'standalone:\n  preprocess: "login \\n{TOKEN} \\n"\n'),
     "model loader": yaml(f'vllm:\n  modelLoaderExtraConfig: {{token: {TOKEN}}}\n'),
     "shell argument": shell(f"export LLMDBENCH_VLLM_STANDALONE_ARGS='[--api-key____{TOKEN}]'\n"),
     "shell variable": shell(f"export MY_KEY={TOKEN}\nexport LLMDBENCH_VLLM_COMMON_ENVVARS_TO_YAML=MY_KEY\n"),
@@ -248,13 +249,13 @@ def test_a_credential_says_where_it_was_set(tmp_path):
     assert re.search(r"s\.yaml:3:\d+", result.stderr.decode()), result.stderr.decode()
 
 
-@pytest.mark.parametrize("value", [TOKEN, "a b'c", "short"])
+@pytest.mark.parametrize("value", [TOKEN, "zq81 a'b", "zq-short-81"])
 @pytest.mark.parametrize("variable", ["LLMDBENCH_HF_TOKEN", "LLMDBENCH_CLUSTER_TOKEN"])
 def test_a_token_is_no_input(variable, value, tmp_path):
     """In the scenario, quoted in whatever way, with something wrong beside it, or in the environment."""
     quoted = "'" + value.replace("'", "'\\''") + "'"
     doubled = '"' + value + '"'
-    secret = value if value == TOKEN else value.split("'")[0]
+    secret = value.split()[0]
     for number, text in enumerate([f"export {variable}={quoted}\n", f"export {variable}={doubled}\n", f"{variable}={quoted} # x\n"]):
         prepare(tmp_path, {"s.sh": SHELL + text})
         out = tmp_path / "out"
@@ -345,7 +346,7 @@ def test_no_env_leaves_the_environment_out(tmp_path):
     env = clean_env(LLMDBENCH_VLLM_COMMON_NAMESPACE="environment", LLMDBENCH_NO_SUCH_NAME="x")
     assert refusal(render("-c", "minimal", env=env)) is None
     result = render("-c", "minimal", "--no-env", env=env)
-    assert result.returncode == 0 and b"environment" not in result.stdout.replace(b"environment variable", b"")
+    assert result.returncode == 0 and b"namespace: environment" not in result.stdout
     assert result.stdout == render("-c", "minimal", env=clean_env()).stdout
 
 
@@ -402,4 +403,4 @@ def test_what_is_derived_follows_the_highest_layer(tmp_path):
     env = clean_env(LLMDBENCH_HARNESS_NAME="fmperf")
     assert render("-c", "minimal", "-l", "guidellm", "-o", out, env=env).returncode == 0
     settings = json.loads((out / "bundle.json").read_bytes())["settings"]
-    assert settings["harness.serviceAccount"]["value"] == "guidellm-runner"
+    assert settings["harness.serviceAccount"]["value"] == "try-it-guidellm-runner"

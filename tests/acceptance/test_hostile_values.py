@@ -10,8 +10,8 @@ import pytest
 
 from hostile import NUL, UNREADABLE, VALUES, shown
 from tool import (
-    MODEL, Shell, deployment, json_text, kubelet, kustomize, kustomize_texts, load, load_all, parallel, refusal, render, server,
-    set_args, single_quoted, text_of_kind, yaml_scenario,
+    MODEL, Shell, deployment, json_text, kubelet, kustomize, kustomize_texts, load, load_all, parallel, refusal, render, server, server_of,
+    server_text, set_args, single_quoted, yaml_scenario,
 )
 
 KEY = "hostile.example/value"
@@ -53,7 +53,7 @@ def by_file(directory, name, settings):
 
 
 def by_set(directory, name, settings):
-    return set_args(BASE | settings)
+    return ["-c", "minimal", *set_args(BASE | settings)]
 
 
 def by_shell(directory, name, settings):
@@ -98,7 +98,13 @@ def can_say(notation, group, path, value):
     return "____" not in value
 
 
-def places(paths, group, value, d, shell):
+def in_pod(text, notation="shell"):
+    """What a process of the pod reads. In the list of a YAML scenario, which is Kubernetes' own, `$$` is Kubernetes' own
+    notation; everywhere else a value is what the pod must read, so the kubelet's expansion is part of the way."""
+    return kubelet(text, {}) if notation == "shell" else text
+
+
+def places(paths, group, notation, value, d, shell):
     """What is wrong in a Deployment, one line each."""
     container = server(d)
     env = {e["name"]: e.get("value") for e in container["env"]}
@@ -108,9 +114,9 @@ def places(paths, group, value, d, shell):
         if path in paths and got != want:
             wrong.append(f"{path}: {shown(want)} became {shown(got)}")
 
-    expect("pod.annotations", d["spec"]["template"]["metadata"]["annotations"].get(KEY), value)
-    expect("vllm.env", env.get("HOSTILE"), value)
-    config = json.loads(env["LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG"])
+    expect("pod.annotations", d["spec"]["template"]["metadata"].get("annotations", {}).get(KEY), value)
+    expect("vllm.env", in_pod(env.get("HOSTILE", ""), notation), value)
+    config = json.loads(in_pod(env["LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG"]))
     expect("vllm.modelLoaderExtraConfig", config.get("k"), value)
     if group == "values":
         expect("standalone.args", container["args"][-2:], ["--hostile", value])
@@ -150,9 +156,9 @@ def test_each_value_alone(notation, group, tmp_path, shell):
         result = render(*arguments, "--no-env", "-p", f"hostile-{number}")
         if result.returncode != 0:
             return [f"{shown(value)} is refused: {refusal(result) or result.stderr.decode().splitlines()[0]}"], None
-        text = text_of_kind(result.stdout.decode(), "Deployment")
+        text = server_text(result.stdout.decode())
         d = load(text)
-        return places(settings, group, value, d, shell), (text, d)
+        return places(settings, group, notation, value, d, shell), (text, d)
 
     done = parallel(one, list(enumerate(VALUES)))
     wrong = [w for w, _ in done for w in w]
@@ -182,13 +188,14 @@ def test_all_values_together(notation, tmp_path):
     theirs = kustomize(out)
     assert theirs == ours
     for objects in (ours, theirs):
-        d = next(o for o in objects if o["kind"] == "Deployment")
+        d = server_of(objects)
         container = server(d)
         assert d["spec"]["template"]["metadata"]["annotations"] == settings["pod.annotations"]
-        assert [e for e in container["env"] if e["name"].startswith("HOSTILE_")] == settings["vllm.env"]
+        env = [e | {"value": in_pod(e["value"], notation)} for e in container["env"] if e["name"].startswith("HOSTILE_")]
+        assert env == settings["vllm.env"]
         assert container["args"][-len(values) :] == settings["standalone.args"]
         config = next(e["value"] for e in container["env"] if e["name"].endswith("EXTRA_CONFIG"))
-        assert json.loads(config) == settings["vllm.modelLoaderExtraConfig"]
+        assert json.loads(in_pod(config)) == settings["vllm.modelLoaderExtraConfig"]
     # The record of the bundle says the same, in both of its forms.
     record = next(o for o in ours if o["kind"] == "ConfigMap" and "settings.yaml" in o["data"])
     recorded = load(record["data"]["settings.yaml"])
@@ -223,17 +230,17 @@ def test_what_kustomize_cannot_read_is_refused(notation, character, tmp_path):
             result = render(*NOTATIONS[notation](tmp_path, "unreadable", {path: make(value)}), "--no-env", "-o", out)
             if result.returncode == 0 and path == "vllm.modelLoaderExtraConfig":
                 # As an escape of JSON it is text that kustomize can read.
-                read = next(o for o in kustomize(out) if o["kind"] == "Deployment")
-                assert places({path}, "", value, read, None) == []
+                read = server_of(kustomize(out))
+                assert places({path}, "", notation, value, read, None) == []
                 continue
             assert refusal(result, out) is None, path
 
 
 # Pieces of script as an author writes them, not as a machine quotes them.
 PIECES = [
-    "$HOME", "${HOME}", "\"$HOME\"", "'$HOME'", "\\$HOME", "$(echo 1)", "`echo 1`", "\"$(echo a b)\"", "'$(echo 1)'", "\\`", "$$", "'$$'", "a$$b",
+    "$HOME", "${HOME}", "\"$HOME\"", "'$HOME'", "\\$HOME", "$(echo 1)", "`echo 1`", "\"$(echo a b)\"", "'$(echo 1)'", "\\`", "$(($$ > 1))", "'$$'", "a$(($$ > 1))b",
     "\"a b\"", "'a b'", "a\\ b", "a\\\\b", "'a'\"b\"c", "\"a'b\"", "'a\"b'", "\"\\\"\"", "\"\\\\\"", "\"\\a\"", "\"\\$\"", "\"a\\\nb\"", "a\\\nb", "'a\\\nb'",
-    "# x", "a#b", "a # x", "\"# x\"", "a;", "a; record b", "a & record b", "a && record b", "a || record b", "a | cat", "> /dev/null", "2>&1", "< /dev/null",
+    "# x", "a#b", "a # x", "\"# x\"", "a;", "a; record b", "a & wait; record b", "a && record b", "a || record b", "a | cat", "> /dev/null", "2>&1", "< /dev/null",
     "*", "'*'", "?", "[a]", "~", "~/x", "'~'", "{a,b}", "'{a,b}'", "!", "!!", "'!'", "^", "%", "@", "-n", "--x=y", "x=y", "--x='a b'", "--x=\"$HOME/a\"",
     "\"\"", "''", "\"\" a", "'{\"a\": [1, \"$HOME\"]}'", "\"{\\\"a\\\": 1}\"", "$'a\\tb'", "$\"a\"", "${HOME:-x}", "${NONE:-x y}", "\"${NONE:-x y}\"", "${#HOME}", "$((1+1))",
     "$NONE", "\"$NONE\"", "$HF_HOME", "\"$HF_HOME\"", "'$HF_HOME'", "\\$HF_HOME", "${HF_HOME}x", "'${HF_HOME}'", "'$(HF_HOME)'", "\"\\$(HF_HOME)\"", "\\$\\(HF_HOME\\)", "'a$'", "a$", "$",
@@ -271,12 +278,17 @@ def at(*path):
 
     def read(objects):
         kind, *keys = path
-        found = next(o for o in objects if o["kind"] == kind)
+        found = server_of(objects) if kind == "Deployment" else next(o for o in objects if o["kind"] == kind)
         for key in keys:
             found = found[key]
         return found
 
     return read
+
+
+def data_access(objects):
+    """The pod that gives access to results."""
+    return next(o for o in objects if o["kind"] == "Deployment" and "data-access" in o["metadata"]["name"])["spec"]["template"]["spec"]
 
 
 POD = ("Deployment", "spec", "template", "spec")
@@ -309,8 +321,8 @@ NARROW = {
     "standalone.sharedMemory": at(*POD, "volumes", 1, "emptyDir", "sizeLimit"),
     "standalone.httpRoute.hostname": at("HTTPRoute", "spec", "hostnames", 0),
     "harness.claimName": lambda o: [x for x in o if x["kind"] == "PersistentVolumeClaim"][1]["metadata"]["name"],
-    "harness.serviceAccount": at("Pod", "spec", "serviceAccountName"),
-    "harness.resultsDir": lambda o: at("Pod", "spec", "containers", 0)(o)["volumeMounts"][0]["mountPath"],
+    "harness.serviceAccount": lambda o: data_access(o)["serviceAccountName"],
+    "harness.resultsDir": lambda o: next(e["value"] for e in data_access(o)["containers"][0]["env"] if e["name"] == "RESULTS_DIR"),
 }
 
 # Words and values that say "none" or have another spelling that is meant: the documented ones, and no others.

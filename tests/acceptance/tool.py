@@ -78,14 +78,22 @@ def documents(stream):
     return [d for d in re.split(r"(?m)^---\n", stream) if d.strip()]
 
 
-def text_of_kind(stream, kind):
-    """The text of the first document of a kind."""
-    start = f"\nkind: {kind}\n"
-    return next(d for d in documents(stream) if start in "\n" + d[:200])
+def server_text(stream):
+    """The text of the first Deployment of a model server in a stream."""
+    of_server = "\n    app.kubernetes.io/component: model-server\n"
+    return next(d for d in documents(stream) if "\nkind: Deployment\n" in d[:500] and of_server in d[:1500])
+
+
+def server_of(objects):
+    """The first Deployment of a model server."""
+    return next(
+        o for o in objects
+        if o["kind"] == "Deployment" and o["metadata"]["labels"]["app.kubernetes.io/component"] == "model-server"
+    )
 
 
 def deployment(stream):
-    return load(text_of_kind(stream, "Deployment"))
+    return load(server_text(stream))
 
 
 def server(deployment_object):
