@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use std::process::Command;
 
 /// Pieces that mean something to YAML 1.1, YAML 1.2, JSON, a shell or a template.
+#[rustfmt::skip]
 const PIECES: &[&str] = &[
     "", " ", "  ", "\n", "\n\n", "\t", "\r", "\r\n", "#", " # x", ":", ": ", "- ", "-", "? ", "?", "{", "}", "[", "]", ",", "&", "&x", "*", "*x", "!", "!!str ", "%",
     "@", "`", "|", "|-\n", ">", "'", "\"", "\\", "\\n", "\\\n", "{{ x }}", "{% x %}", "{# x #}", "$", "$$", "$(id)", "${HOME}", "~", "---", "...", "\n---\n", "\n...\n", "<<",
