@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-BIN = os.environ.get("LLMDBENCH_BIN", str(ROOT / "target" / "release" / "llmdbench"))
+BIN = os.environ.get("TOOL_BIN", str(ROOT / "target" / "release" / "llmdbench"))
 SCENARIO = sys.argv[1] if len(sys.argv) > 1 else "ocp_H100_standalone_llama-70b"
 RUNS = 30
 

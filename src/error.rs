@@ -47,8 +47,6 @@ pub enum Problem {
     MalformedSet { argument: String },
     /// A value that is not of the setting's type.
     WrongValue { setting: String, expected: String, found: String },
-    /// A scenario that says nothing.
-    EmptyScenario,
     /// A setting that must have a value has an empty one.
     EmptyValue { setting: String },
     /// A setting that must have a value has none in any layer.
@@ -118,7 +116,6 @@ impl fmt::Display for Problem {
             Self::WrongValue { setting, expected, found } => {
                 write!(f, "`{setting}` takes {expected}, not {found}")
             }
-            Self::EmptyScenario => f.write_str("the scenario sets nothing"),
             Self::EmptyValue { setting } => write!(f, "`{setting}` is empty and must be filled in"),
             Self::MissingValue { setting } => write!(f, "`{setting}` has no value in any layer"),
             Self::UnresolvedReference { reference, nearest } => {

@@ -177,6 +177,21 @@ impl Value {
         out
     }
 
+    /// The value as JSON in one line, in which every character that a reader of YAML loses is escaped.
+    pub fn to_json_line(&self) -> String {
+        let mut out = String::new();
+        for c in serde_json::to_string(self).unwrap_or_default().chars() {
+            match c {
+                // None of these has a meaning in JSON outside of strings.
+                '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                    out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
+                c => out.push(c),
+            }
+        }
+        out
+    }
+
     /// The value as JSON, indented by two, ending in a newline.
     pub fn to_json(&self) -> String {
         // Serialising a tree of strings, numbers and mappings to memory has no way to fail.

@@ -100,6 +100,15 @@ proptest! {
     }
 
     #[test]
+    fn json_in_one_line_is_read_back_by_every_reader(value in tree()) {
+        let value = in_a_mapping(value);
+        let text = value.to_json_line();
+        prop_assert!(!text.contains('\n'));
+        prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), serde_json::to_value(theirs(&value)).unwrap());
+        prop_assert_eq!(read_back(&text), value);
+    }
+
+    #[test]
     fn a_list_of_texts_keeps_each(values in vec(text(), 0..20)) {
         let value = Value::from(values);
         prop_assert_eq!(read_back(&in_a_mapping(value.clone()).to_yaml()), in_a_mapping(value));

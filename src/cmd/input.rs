@@ -47,10 +47,6 @@ fn read_file(path: &Utf8Path) -> io::Result<String> {
 /// A scenario or defaults file that is not there or cannot be read.
 pub fn load(args: &cli::Input, sources: &mut Sources) -> Result<Inputs, Errors> {
     let mut errors = Errors::default();
-    if args.scenario.is_none() && args.models.is_none() {
-        let problem = Problem::Noted { message: "neither a scenario nor models are given".into() };
-        errors.push(Diagnostic::error(problem, None).with_hint("`--scenario NAME`; `llmdbench list` shows the names"));
-    }
     let mut inputs = Inputs { sets: args.set.clone(), flags: args.flags(), ..Inputs::default() };
     if let Some(name) = &args.scenario {
         match scenario(name, sources) {

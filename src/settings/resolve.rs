@@ -235,13 +235,15 @@ pub fn resolve(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> Res
     let says_nothing = match &scenario {
         Scenario::Shell(_, script) => script.names().next().is_none(),
         Scenario::Yaml(node) => matches!(&node.kind, Kind::Map(entries) if entries.is_empty()),
-        Scenario::None => false,
+        Scenario::None => true,
     };
-    if let (true, Some((id, _))) = (says_nothing, inputs.scenario) {
-        return Err(Diagnostic::error(Problem::EmptyScenario, Span::new(id, 0, 0)).into());
-    }
     let mut notes = Vec::new();
     let edition = choose_edition(inputs, &scenario, &mut notes)?;
+    if says_nothing {
+        let message =
+            format!("no scenario sets anything: the defaults of edition `{}` alone are rendered", edition.name);
+        notes.push(Diagnostic::note(Problem::Noted { message }, None));
+    }
     let defaults = sources.add_file(edition.file_name(), edition.text);
     let mut c = Collector {
         world,

@@ -230,6 +230,7 @@ fn variable_reference<'t>(text: &'t str, reading: &Reading<'_>) -> Result<(Segme
         rest = &after[end..];
     }
     if let Some(local) = reading.locals.get(name) {
+        refuse_unreadable(local)?;
         let value = if local.is_empty() { default.unwrap_or_default() } else { local.clone() };
         return Ok((Segment::Own(value), rest));
     }
@@ -383,7 +384,11 @@ impl EnvList {
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
             let source =
                 match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
-                    (Some(local), _) => Template(vec![Segment::Own(local.clone())]),
+                    // As in a list of entries, the value is in the notation of Kubernetes.
+                    (Some(local), _) => {
+                        refuse_unreadable(local)?;
+                        Template::word(local)
+                    }
                     (None, Some(path)) => {
                         Template(vec![Segment::Reference { path: path.to_owned(), default: Some(String::new()) }])
                     }

@@ -306,7 +306,7 @@ impl Setting for JsonObject {
     }
     fn read(raw: &Raw, _: &Reading<'_>) -> Result<Self, Fault> {
         if let Raw::Node(node @ Node { kind: Kind::Map(_), .. }) = raw {
-            return Ok(Self(serde_json::to_string(&Value::from_node(node)).unwrap_or_default()));
+            return Ok(Self(Value::from_node(node).to_json_line()));
         }
         let text = scalar(raw)?;
         match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {

@@ -1,13 +1,13 @@
 """What is wrong is refused: exit 2, nothing written, the place, the line itself, and what to do about it."""
 
 import json
-import os
 import re
 import stat
+import subprocess
 
 import pytest
 
-from tool import MODEL, clean_env, files_of, refusal, render, run
+from tool import BIN, MODEL, clean_env, files_of, refusal, render, run
 
 TOKEN = "hf_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0xLuR"
 START = f"models: [{MODEL}]\n"
@@ -110,6 +110,24 @@ WRONG = {
     ),
     "a device without a name": Wrong(yaml("network: {count: 2}\n"), "s.yaml:2:18", "network: {count: 2}", "`network.count` without `network.resource`", "rdma/ib"),
     "a file of arguments that is not there": Wrong(yaml("standalone: {args: ./gone.txt}\n"), "s.yaml:2:20", "standalone: {args: ./gone.txt}", "cannot read `./gone.txt`"),
+    "dotted key": Wrong(yaml("vllm.port: 5\n"), "s.yaml:2:1", "vllm.port: 5", "`vllm.port`", "nest"),
+    "a text for a section": Wrong(yaml("vllm: 5\n"), "s.yaml:2:7", "vllm: 5", "`vllm`", "mapping"),
+    "names of two editions": Wrong(
+        shell("export LLMDBENCH_VLLM_COMMON_SHM=1Gi\nexport LLMDBENCH_VLLM_COMMON_SHM_MEM=1Gi\n"), "s.sh:4:8", "export LLMDBENCH_VLLM_COMMON_SHM_MEM=1Gi", "2026-03", "--defaults"
+    ),
+    "no port in the arguments": Wrong(yaml("vllm: {port: 9000}\nstandalone:\n  args: [--x]\n"), "s.yaml:4:9", "  args: [--x]", "9000"),
+    "another model in the arguments": Wrong(yaml("standalone:\n  args: vllm serve c/d\n"), "s.yaml:3:9", "  args: vllm serve c/d", "`c/d`", f"`{MODEL}`"),
+    "open quote in a script": Wrong(yaml(f"standalone:\n  args: vllm serve {MODEL} 'x\n"), "s.yaml:3:9", f"  args: vllm serve {MODEL} 'x", "not closed"),
+    "one variable without a name": Wrong(yaml("vllm:\n  env:\n    - value: a\n"), "s.yaml:4:7", "    - value: a", "name"),
+    "value beside valueFrom": Wrong(
+        yaml("vllm:\n  env:\n    - {name: A, value: a, valueFrom: {fieldRef: {fieldPath: status.podIP}}}\n"), "s.yaml:4:27", "    - {name: A, value: a", "`vllm.env`"
+    ),
+    "two volumes at one path": Wrong(yaml("storage: {model: {mountPath: /dev/shm}}\n"), "s.yaml:2:30", "storage: {model: {mountPath: /dev/shm}}", "/dev/shm"),
+    "edition by --set": Wrong(option("edition=2025-08"), "--set:1:", "edition=2025-08", "--defaults"),
+    "a release that starts with a digit": Wrong(["-c", "minimal", "-r", "1a"], "--release:1:11", "1a", "letter"),
+    "two platforms": Wrong(
+        option("LLMDBENCH_CONTROL_DEPLOY_IS_OPENSHIFT=1", "LLMDBENCH_CONTROL_DEPLOY_IS_MINIKUBE=1"), "--set:1:", "LLMDBENCH_CONTROL_DEPLOY_IS_", "openshift", "minikube"
+    ),
     # These have no line to show.
     "unknown scenario": Wrong(["-c", "ocp_H100_standalone_llama70b"], None, None, "no scenario `ocp_H100_standalone_llama70b`", "did you mean `ocp_H100_standalone_llama-70b`?", "list"),
     "unknown edition of a flag": Wrong(["-c", "minimal", "--defaults", "2025-09"], None, None, "no edition `2025-09`", "`2025-08`"),
@@ -303,104 +321,43 @@ def test_files_are_readable_and_not_executable_by_chance(tmp_path):
         assert mode == (0o755 if path.is_dir() else 0o644), path
 
 
-# Layers, lowest first; each sets the replicas and one more thing that the others leave alone.
-LAYERS = ["own defaults", "environment", "scenario", "set", "flag"]
+def test_notes_are_one_line_each_and_can_be_silenced():
+    loud = run("render", "-c", "kind_modelservice_inference-sim", "-t", "standalone", "--no-env")
+    quiet = run("render", "-q", "-c", "kind_modelservice_inference-sim", "-t", "standalone", "--no-env")
+    assert quiet.stderr == b"" and loud.stdout == quiet.stdout
+    lines = loud.stderr.decode().splitlines()
+    assert all(line.startswith("note: ") for line in lines) and len(lines) < 10
+    assert any("decode.cpu" in line for line in lines)
 
 
-def layered(tmp_path, layers, setting="namespace"):
-    """Arguments and environment in which exactly these layers set the namespace, each to its own name."""
-    prepare(tmp_path, {"own.yaml": "replicas: 9\n" + ("namespace: own-defaults\n" if "own defaults" in layers else ""),
-                       "s.yaml": START + ("namespace: scenario\n" if "scenario" in layers else ""),
-                       "s.sh": SHELL + ("export LLMDBENCH_VLLM_COMMON_NAMESPACE=scenario\n" if "scenario" in layers else "")})
-    args = ["--defaults", "own.yaml"]
-    args += ["--set", "namespace=set"] if "set" in layers else []
-    args += ["-p", "flag"] if "flag" in layers else []
-    env = clean_env(**({"LLMDBENCH_VLLM_COMMON_NAMESPACE": "environment"} if "environment" in layers else {}))
-    return args, env
+@pytest.mark.parametrize("form", ["table", "markdown", "json"])
+def test_list_and_variables(form):
+    listed = run("list", "--format", form).stdout.decode()
+    assert "minimal" in listed and "precise-prefix-cache-aware" in listed
+    variables = run("variables", "--format", form).stdout.decode()
+    for name in ["LLMDBENCH_VLLM_COMMON_MAX_MODEL_LEN", "vllm.maxModelLen", "LLMDBENCH_CONTROL_WORK_DIR", "no effect here"]:
+        assert name in variables
+    if form == "json":
+        rows = json.loads(variables)
+        assert len({r["variable"] for r in rows if r["variable"].startswith("LLMDBENCH_")}) >= 267
+        assert all(r["meaning"] for r in rows)
 
 
-@pytest.mark.parametrize("language", ["yaml", "sh"])
-@pytest.mark.parametrize("chosen", range(1, 32))
-def test_the_highest_layer_wins(language, chosen, tmp_path):
-    layers = [name for bit, name in enumerate(LAYERS) if chosen >> bit & 1]
-    args, env = layered(tmp_path, layers)
-    result = render("-c", f"s.{language}", *args, "-o", "out", cwd=tmp_path, env=env)
-    assert result.returncode == 0, result.stderr
-    highest = max(layers, key=LAYERS.index)
-    said = json.loads((tmp_path / "out" / "bundle.json").read_bytes())["settings"]["namespace"]
-    assert said["value"] == highest.replace(" ", "-")
-    shell_line = SHELL.count("\n") + 1
-    place = {
-        "own defaults": ("default", "own.yaml", 2, 12), "environment": ("environment", "environment", 1, 33),
-        "scenario": ("scenario", f"s.{language}", *((2, 12) if language == "yaml" else (shell_line, 40))), "set": ("set", "--set", 1, 11), "flag": ("flag", "--namespace", 1, 13),
-    }[highest]
-    origin = said["origin"]
-    assert tuple(origin.get(k) for k in ("layer", "source", "line", "column")) == place
-    variable = "LLMDBENCH_VLLM_COMMON_NAMESPACE" if highest == "environment" or (highest, language) == ("scenario", "sh") else None
-    assert origin.get("variable") == variable
-    # A layer that is not the highest for one setting still is for another.
-    assert json.loads((tmp_path / "out" / "bundle.json").read_bytes())["settings"]["replicas"]["value"] == 9
+def test_a_reader_that_stops_reading_is_no_error(tmp_path):
+    process = subprocess.Popen([BIN, "render", "-q", "--no-env", "-c", "minimal"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0
 
 
-def test_no_env_leaves_the_environment_out(tmp_path):
-    env = clean_env(LLMDBENCH_VLLM_COMMON_NAMESPACE="environment", LLMDBENCH_NO_SUCH_NAME="x")
-    assert refusal(render("-c", "minimal", env=env)) is None
-    result = render("-c", "minimal", "--no-env", env=env)
-    assert result.returncode == 0 and b"namespace: environment" not in result.stdout
-    assert result.stdout == render("-c", "minimal", env=clean_env()).stdout
+def test_strict_takes_no_fallback():
+    result = render("-c", "minimal", "--strict", "--no-env")
+    assert refusal(result) is None
+    assert "storage.storageClass" in result.stderr.decode() and "--strict" in result.stderr.decode()
 
 
-def test_a_name_and_a_path_are_one_setting(tmp_path):
-    by_path = render("-c", "minimal", "--set", "vllm.maxModelLen=123", "--set", "replicas=2").stdout
-    by_name = render("-c", "minimal", "--set", "LLMDBENCH_VLLM_COMMON_MAX_MODEL_LEN=123", "--set", "LLMDBENCH_VLLM_COMMON_REPLICAS=2").stdout
-    assert by_path == by_name and b'"123"' in by_path
-    later = render("-c", "minimal", "--set", "replicas=3", "--set", "LLMDBENCH_VLLM_COMMON_REPLICAS=2").stdout
-    assert b"\n  replicas: 2\n" in later
-
-
-def test_each_setting_says_where_it_came_from(tmp_path):
-    prepare(tmp_path, {
-        "s.yaml": "models: [a/b]\nvllm:\n    maxModelLen: 12 # x\n    env:\n      - {name: A, value: b}\naccelerator: {count: 4}\nstandalone:\n  image: docker.io/x/y:v1\n",
-        "own.yaml": "harness:\n  claimName: mine\n",
-    })
-    args = ["--set", "LLMDBENCH_VLLM_COMMON_REPLICAS=3", "--set", "resources.cpu=2", "--set", 'standalone.args=["--port", "8000"]']
-    args += ["-l", "nop", "-m", "a/b,c/d", "-b", "k:v", "-a", "gpu:a1", "--defaults", "own.yaml"]
-    env = clean_env(LLMDBENCH_VLLM_COMMON_CPU_MEM="5Gi")
-    assert render("-c", "s.yaml", *args, "-o", "out", cwd=tmp_path, env=env).returncode == 0
-    settings = json.loads((tmp_path / "out" / "bundle.json").read_bytes())["settings"]
-
-    def origin(path):
-        o = dict(settings[path]["origin"])
-        return o
-
-    assert origin("vllm.maxModelLen") == {"layer": "scenario", "source": "s.yaml", "line": 3, "column": 18}
-    assert origin("accelerator.count") == {"layer": "scenario", "source": "s.yaml", "line": 6, "column": 22}
-    assert origin("vllm.env") | {"column": 0} == {"layer": "scenario", "source": "s.yaml", "line": 5, "column": 0}
-    for part in ("registry", "repository", "name", "tag"):
-        assert origin(f"standalone.image.{part}") == {"layer": "scenario", "source": "s.yaml", "line": 8, "column": 10}
-    assert origin("harness.claimName") == {"layer": "default", "source": "own.yaml", "line": 2, "column": 14}
-    assert origin("replicas") == {"layer": "set", "source": "--set", "line": 1, "column": 32, "variable": "LLMDBENCH_VLLM_COMMON_REPLICAS"}
-    assert origin("resources.cpu") == {"layer": "set", "source": "--set", "line": 1, "column": 15}
-    assert origin("standalone.args") == {"layer": "set", "source": "--set", "line": 1, "column": 17}
-    assert origin("models") == {"layer": "flag", "source": "--models", "line": 1, "column": 10}
-    assert origin("harness.name") == {"layer": "flag", "source": "--harness", "line": 1, "column": 11}
-    assert origin("resources.memory") == {"layer": "environment", "source": "environment", "line": 1, "column": 31, "variable": "LLMDBENCH_VLLM_COMMON_CPU_MEM"}
-    assert origin("parallelism.tensor") == {"layer": "derived", "from": "accelerator.count"}
-    assert origin("harness.serviceAccount") == {"layer": "derived", "from": "harness.name"}
-    assert origin("storage.accessMode")["layer"] == "default" and origin("storage.accessMode")["line"] > 1
-    assert origin("standalone.ephemeralStorage")["layer"] == "default"
-    # Every setting has an origin, and each place is a place of its source.
-    for path, setting in settings.items():
-        o = setting["origin"]
-        assert o["layer"] in ("default", "environment", "scenario", "set", "flag", "derived", "none"), path
-        if o["layer"] == "none":
-            assert setting["value"] is None, path
-
-
-def test_what_is_derived_follows_the_highest_layer(tmp_path):
-    """The runner's account comes from the harness that is chosen last, not from the one of a lower layer."""
-    out = tmp_path / "out"
-    env = clean_env(LLMDBENCH_HARNESS_NAME="fmperf")
-    assert render("-c", "minimal", "-l", "guidellm", "-o", out, env=env).returncode == 0
-    settings = json.loads((out / "bundle.json").read_bytes())["settings"]
-    assert settings["harness.serviceAccount"]["value"] == "try-it-guidellm-runner"
+def test_both_languages_on_standard_input_give_one_stream():
+    yaml_text = f"models: [{MODEL}]\nnamespace: n\nedition: '2025-08'\nmethods: [standalone]\n"
+    shell_text = SHELL + "LLMDBENCH_VLLM_COMMON_NAMESPACE=n\n"
+    one, other = (render("-c", "-", "--no-env", stdin=text.encode()) for text in (yaml_text, shell_text))
+    assert one.returncode == other.returncode == 0, one.stderr + other.stderr
+    assert one.stdout == other.stdout

@@ -1,6 +1,6 @@
 """What the original itself deploys, measured: nothing of it may differ or be missing.
 
-The facts are no part of the project. LLMDBENCH_FACTS names the folder that holds them: `expected/NAME.standalone.json`,
+The facts are no part of the project. FACTS_DIR names the folder that holds them: `expected/NAME.standalone.json`,
 the original's `scenarios/NAME.sh`, and `tools/check_facts.py`.
 """
 
@@ -15,8 +15,8 @@ import pytest
 
 from tool import ROOT, render, shipped
 
-FACTS = Path(os.environ.get("LLMDBENCH_FACTS", "/nonexistent"))
-pytestmark = pytest.mark.skipif(not (FACTS / "expected").is_dir(), reason="LLMDBENCH_FACTS names no folder with measured facts")
+FACTS = Path(os.environ.get("FACTS_DIR", "/nonexistent"))
+pytestmark = pytest.mark.skipif(not (FACTS / "expected").is_dir(), reason="FACTS_DIR names no folder with measured facts")
 NAMES = [n for n in shipped() if n != "minimal"]
 IGNORED = ["@environment", "harness.hf_secret"]
 

@@ -4,7 +4,7 @@ The tests need `kubectl` and `bash` on PATH and the packages of requirements.txt
 
     cargo build --release && python3 -m pytest tests/acceptance
 
-LLMDBENCH_BIN names another binary than target/release/llmdbench or target/debug/llmdbench.
+TOOL_BIN names another binary than target/release/llmdbench or target/debug/llmdbench.
 """
 
 import json
@@ -23,12 +23,12 @@ MODEL = "facebook/opt-125m"
 
 
 def binary():
-    given = os.environ.get("LLMDBENCH_BIN")
+    given = os.environ.get("TOOL_BIN")
     built = [Path(given)] if given else [ROOT / "target" / kind / "llmdbench" for kind in ("release", "debug")]
     for path in built:
         if path.is_file():
             return str(path.resolve())
-    raise SystemExit("no binary: run `cargo build --release`, or set LLMDBENCH_BIN")
+    raise SystemExit("no binary: run `cargo build --release`, or set TOOL_BIN")
 
 
 BIN = binary()
@@ -78,18 +78,14 @@ def documents(stream):
     return [d for d in re.split(r"(?m)^---\n", stream) if d.strip()]
 
 
+def is_server(o):
+    """Whether an object is the Deployment of a model server."""
+    return o["kind"] == "Deployment" and o["metadata"]["labels"]["app.kubernetes.io/component"] == "model-server"
+
+
 def server_text(stream):
-    """The text of the first Deployment of a model server in a stream."""
-    of_server = "\n    app.kubernetes.io/component: model-server\n"
-    return next(d for d in documents(stream) if "\nkind: Deployment\n" in d[:500] and of_server in d[:1500])
-
-
-def server_of(objects):
-    """The first Deployment of a model server."""
-    return next(
-        o for o in objects
-        if o["kind"] == "Deployment" and o["metadata"]["labels"]["app.kubernetes.io/component"] == "model-server"
-    )
+    """The text of the Deployment of the model server in a stream."""
+    return next(d for d in documents(stream) if "\nkind: Deployment\n" in "\n" + d[:200] and "component: model-server\n" in d[:1000])
 
 
 def deployment(stream):
