@@ -122,7 +122,7 @@ WRONG = {
     "value beside valueFrom": Wrong(
         yaml("vllm:\n  env:\n    - {name: A, value: a, valueFrom: {fieldRef: {fieldPath: status.podIP}}}\n"), "s.yaml:4:27", "    - {name: A, value: a", "`vllm.env`"
     ),
-    "two volumes at one path": Wrong(yaml("storage: {model: {mountPath: /dev/shm}}\n"), "s.yaml:2:30", "storage: {model: {mountPath: /dev/shm}}", "/dev/shm"),
+    "two volumes at one path": Wrong(yaml("storage: {model: {mountPath: /dev/shm}}\n"), None, None, "/dev/shm", "storage.model.mountPath"),
     "edition by --set": Wrong(option("edition=2025-08"), "--set:1:", "edition=2025-08", "--defaults"),
     "a release that starts with a digit": Wrong(["-c", "minimal", "-r", "1a"], "--release:1:11", "1a", "letter"),
     "two platforms": Wrong(
