@@ -1,0 +1,3 @@
+module llmdbench.invalid/cluster/tools
+
+go 1.26.0
