@@ -27,7 +27,9 @@ pub fn find(text: &str) -> Option<(std::ops::Range<usize>, &'static str)> {
     let word = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '~');
     PATTERNS.iter().find_map(|p| {
         text.match_indices(p.prefix).find_map(|(start, _)| {
-            let before = text[..start].chars().next_back();
+            // The letter of an escape such as `\n` is no part of a word.
+            let mut before = text[..start].chars().rev();
+            let before = before.next().filter(|_| before.next() != Some('\\'));
             let after = text[start + p.prefix.len()..].chars().take_while(word).count();
             let found = after >= p.least && !before.is_some_and(|c| c.is_ascii_alphanumeric());
             found.then_some((start..start + p.prefix.len() + after, p.kind))
@@ -40,7 +42,8 @@ pub fn hide(text: &str) -> String {
     let mut out = text.to_owned();
     for (i, _) in text.match_indices("TOKEN=") {
         let start = i + "TOKEN=".len();
-        let end = text[start..].find(char::is_whitespace).map_or(text.len(), |e| start + e);
+        // A quoted value goes on behind a space.
+        let end = text[start..].find('\n').map_or(text.len(), |e| start + e);
         out.replace_range(start..end, &"*".repeat(end - start));
     }
     while let Some((range, _)) = find(&out) {
@@ -68,6 +71,6 @@ mod tests {
         let text = format!("a {token} LLMDBENCH_HF_TOKEN=secret end");
         let hidden = hide(&text);
         assert_eq!(hidden.len(), text.len());
-        assert!(!hidden.contains(&token) && !hidden.contains("secret") && hidden.ends_with(" end"));
+        assert!(!hidden.contains(&token) && !hidden.contains("secret") && hidden.starts_with("a *"));
     }
 }

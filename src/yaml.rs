@@ -4,6 +4,7 @@
 //! aliases cost what they expand to, and a scalar keeps the text and the quotes it was written with, so that a typed
 //! setting can take `1.10` or `on` exactly as it stands.
 
+use crate::credential;
 use crate::error::{Diagnostic, Problem};
 use crate::source::{SourceId, Sources, Span};
 use granit_parser::{Event, Options, Parser, ScalarStyle};
@@ -56,6 +57,7 @@ impl Node {
 
 /// Text in back-ticks, cut to a readable length.
 pub fn quote_short(text: &str) -> String {
+    let text = &credential::hide(text);
     const LONGEST: usize = 60;
     if text.chars().count() > LONGEST {
         format!("`{}…`", text.chars().take(LONGEST).collect::<String>().escape_debug())
@@ -80,6 +82,15 @@ pub fn parse(sources: &Sources, id: SourceId) -> Result<Node, Diagnostic> {
     Builder::new(sources, id).single()
 }
 
+/// Parses the single document that stands in a part of a source, such as the value of a `--set`; its nodes know their
+/// place in the whole source.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_at(sources: &Sources, part: Span) -> Result<Node, Diagnostic> {
+    Builder::part(sources, part).single()
+}
+
 /// Parses every document of a source; documents that say nothing are left out.
 ///
 /// # Errors
@@ -97,7 +108,9 @@ pub fn parse_all(sources: &Sources, id: SourceId) -> Result<Vec<Node>, Diagnosti
 
 struct Builder<'t> {
     id: SourceId,
+    /// The text that is parsed, and where in its source it starts.
     text: &'t str,
+    offset: usize,
     parser: Parser<'t, granit_parser::StrInput<'t>>,
     anchors: Vec<(usize, Node)>,
     nodes: usize,
@@ -105,12 +118,21 @@ struct Builder<'t> {
 
 impl<'t> Builder<'t> {
     fn new(sources: &'t Sources, id: SourceId) -> Self {
-        let text = sources.get(id).text.as_str();
+        Self::part(sources, Span::new(id, 0, sources.get(id).text.len()))
+    }
+
+    fn part(sources: &'t Sources, part: Span) -> Self {
+        let text = sources.slice(part);
         let mut options = Options::default();
         options.emit_comments = false;
         options.disallow_directives = true;
         let parser = Parser::new_from_str_with_options(text, options);
-        Self { id, text, parser, anchors: Vec::new(), nodes: 0 }
+        Self { id: part.source, text, offset: part.start, parser, anchors: Vec::new(), nodes: 0 }
+    }
+
+    /// The place in the source of a place in the parsed text.
+    fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.id, self.offset + start, self.offset + end)
     }
 
     fn fail(&self, span: Span, message: impl Into<String>) -> Diagnostic {
@@ -121,22 +143,22 @@ impl<'t> Builder<'t> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => {
                 let range = span.byte_range().unwrap_or(0..0);
-                Ok((event, Span::new(self.id, range.start, range.end)))
+                Ok((event, self.span(range.start, range.end)))
             }
             Some(Err(e)) => {
                 let at = e.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
                 let line = self.text[..at].rfind('\n').map_or(0, |i| i + 1);
                 let indented_by_tab = self.text[line..].trim_start_matches(' ').starts_with('\t');
-                let d = self.fail(Span::new(self.id, at, at), format!("not valid YAML: {}", e.info()));
+                let d = self.fail(self.span(at, at), format!("not valid YAML: {}", e.info()));
                 Err(if indented_by_tab { d.with_hint("YAML is indented by spaces; this line has a tab") } else { d })
             }
-            None => Ok((Event::StreamEnd, Span::new(self.id, self.text.len(), self.text.len()))),
+            None => Ok((Event::StreamEnd, self.span(self.text.len(), self.text.len()))),
         }
     }
 
     /// The only document of the text.
     fn single(&mut self) -> Result<Node, Diagnostic> {
-        let empty = Node { kind: Kind::Map(Vec::new()), span: Span::new(self.id, 0, 0) };
+        let empty = Node { kind: Kind::Map(Vec::new()), span: self.span(0, 0) };
         let Some(root) = self.document()? else { return Ok(empty) };
         loop {
             match self.next()? {
@@ -227,7 +249,7 @@ impl<'t> Builder<'t> {
                 return Err(self.fail(key.span, "merge keys (`<<`) are not supported; write the values out"));
             }
             if let Some(first) = seen.insert(text.clone(), key.span.start) {
-                let first_line = self.text[..first].matches('\n').count() + 1;
+                let first_line = self.text[..first - self.offset].matches('\n').count() + 1;
                 return Err(Diagnostic::error(Problem::DuplicateKey { key: text, first_line }, key.span));
             }
             let (event, span) = self.next()?;

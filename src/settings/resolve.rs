@@ -379,7 +379,7 @@ impl Collector<'_> {
         } else if is_section(path) {
             match &value.kind {
                 Kind::Scalar { text, .. } if is_image(path) && !value.is_null() => {
-                    self.image(path, text, origin(layer, value.span, None));
+                    self.image(path, text, value.span, origin(layer, value.span, None));
                 }
                 _ if value.is_null() => {}
                 _ => self.tree(value, path, layer),
@@ -396,11 +396,14 @@ impl Collector<'_> {
     }
 
     /// A whole image reference sets the four parts of an image.
-    fn image(&mut self, path: &str, text: &str, origin: Origin) {
+    fn image(&mut self, path: &str, text: &str, span: Span, origin: Origin) {
         match crate::check::names::split_image(text) {
             Ok(parts) => {
                 for (part, value) in parts {
-                    self.entry(&format!("{path}.{part}"), Raw::Text(value), origin.clone());
+                    // An image with one part to its path has no repository.
+                    let none = Node { kind: Kind::Scalar { text: String::new(), plain: true }, span };
+                    let value = if value.is_empty() { Raw::Node(none) } else { Raw::Text(value) };
+                    self.entry(&format!("{path}.{part}"), value, origin.clone());
                 }
             }
             Err(why) => {
@@ -543,7 +546,7 @@ impl Collector<'_> {
                 let raw = self.file_or(raw, &fields()[index], value_span);
                 self.entry(path, raw, origin);
             }
-            Effect::Image(path) => self.image(path, &text, origin),
+            Effect::Image(path) => self.image(path, &text, value_span, origin),
             Effect::Platform(platform) => match text.as_str() {
                 "1" | "true" | "True" => self.platform(platform, origin),
                 "0" | "false" | "False" | "" => self.not_platform(platform, origin),
@@ -676,18 +679,16 @@ impl Collector<'_> {
 
 /// The value of a `--set` path, as YAML: a list or mapping for a setting that takes one, a quoted text; what is neither
 /// is the text itself, with nothing in it that means a comment or a key.
-fn set_value(sources: &mut Sources, value: &str, span: Span, structured: bool) -> Result<Node, Diagnostic> {
+fn set_value(sources: &Sources, value: &str, span: Span, structured: bool) -> Result<Node, Diagnostic> {
     let start = value.trim_start();
     let plain = Node { kind: Kind::Scalar { text: value.to_owned(), plain: true }, span };
     if structured && (start.starts_with(['[', '{']) || start.starts_with("- ")) {
-        let id = sources.add("--set", value);
-        return yaml::parse(sources, id);
+        return yaml::parse_at(sources, span);
     }
-    if start.starts_with(['"', '\'']) {
-        let id = sources.add("--set", value);
-        if let Ok(node @ Node { kind: Kind::Scalar { plain: false, .. }, .. }) = yaml::parse(sources, id) {
-            return Ok(Node { span, ..node });
-        }
+    if start.starts_with(['"', '\''])
+        && let Ok(node @ Node { kind: Kind::Scalar { plain: false, .. }, .. }) = yaml::parse_at(sources, span)
+    {
+        return Ok(Node { span, ..node });
     }
     Ok(plain)
 }

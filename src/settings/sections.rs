@@ -173,7 +173,7 @@ section! {
         /// Registry host.
         set registry: Registry = "registry" by Image;
         /// Path of the image in the registry, without its last part.
-        set repository: Option<Repository> = "repository" by Image, "" means "";
+        set repository: Option<Repository> = "repository" by Image;
         /// Last part of the image's path.
         set name: Repository = "name" by Image;
         /// Tag, or tag and digest.

@@ -771,7 +771,9 @@ impl Setting for Parameters {
     }
     fn read(raw: &Raw, _: &Reading<'_>) -> Result<Self, Fault> {
         if let Raw::Node(Node { kind: Kind::Map(_), .. }) = raw {
-            return pairs(raw, |_, _| Ok(())).map(Self);
+            let short =
+                |k: &str| if k.len() <= 253 { Ok(()) } else { Err("a name has at most 253 characters".to_owned()) };
+            return pairs(raw, |k, _| short(k)).map(Self);
         }
         let mut all = IndexMap::new();
         for pair in scalar(raw)?.split(',').map(str::trim).filter(|p| !p.is_empty()) {
