@@ -5,13 +5,14 @@ use crate::error::Errors;
 use crate::plan::Plan;
 use crate::plan::names::{digest, fit};
 use crate::render::engine::{self, to_template};
-use crate::render::releases::Release;
+use crate::render::releases::{ChartSource, Release};
 use crate::render::{Half, Object, Removal};
 use crate::render::{ReleasesAs, argocd, flux, helmfile, values};
 use crate::settings::resolve::{Resolved, describe_origin};
 use crate::source::Sources;
 use crate::tree::{Map, Value};
 use camino::Utf8PathBuf;
+use std::collections::BTreeMap;
 
 /// One file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +92,8 @@ pub fn bundle(
         ));
     }
     files.push(file("kustomization.yaml".into(), kustomization(&manifests).to_yaml()));
-    let context = readme(resolved, plan, &manifests, &id);
+    let by_hand = if releases_as == ReleasesAs::Values { releases.as_slice() } else { &[] };
+    let context = readme(resolved, plan, &manifests, by_hand, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let json = describe(resolved, plan, &manifests, &releases, &files, &id, inputs).to_json();
@@ -159,7 +161,7 @@ fn kustomization(manifests: &[Manifest]) -> Value {
 }
 
 /// What the README of the bundle tells.
-fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) -> Value {
+fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], releases: &[Release], id: &str) -> Value {
     let s = &resolved.settings;
     let stacks: Vec<Value> = plan
         .stacks
@@ -174,6 +176,34 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) ->
                 ("url", Value::from(format!("http://{}.{}{}:80", stack.name, s.namespace, s.cluster.domain))),
             ])
         })
+        .collect();
+    let pool = |stack: &crate::plan::llmd::Stack| {
+        Value::from([
+            ("model", Value::from(stack.model.name.as_str())),
+            ("served_name", Value::from(stack.model.served_name())),
+            ("servers", Value::from(stack.name.as_str())),
+            ("pool", Value::from(stack.pool.as_str())),
+        ])
+    };
+    let release = |r: &Release| {
+        Value::from([
+            ("name", Value::from(r.name.as_str())),
+            ("namespace", Value::from(r.namespace.as_str())),
+            ("chart", Value::from(r.chart.reference())),
+            ("version", Value::from(r.version.as_str())),
+            ("timeout", Value::from(s.timeouts.ready.0)),
+        ])
+    };
+    let repositories: BTreeMap<&str, &str> = releases
+        .iter()
+        .filter_map(|r| match &r.chart {
+            ChartSource::Repository { alias, url, .. } => Some((alias.as_str(), url.as_str())),
+            ChartSource::Oci(_) => None,
+        })
+        .collect();
+    let repositories: Vec<Value> = repositories
+        .into_iter()
+        .map(|(alias, url)| Value::from([("alias", Value::from(alias)), ("url", Value::from(url))]))
         .collect();
     let row = |m: &Manifest| {
         let (removed, reason) = removal(m.object.removal);
@@ -207,6 +237,11 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], id: &str) ->
         ("secret", Value::from(s.hugging_face.secret_name.0.as_str())),
         ("key", Value::from(s.hugging_face.secret_key.0.as_str())),
         ("stacks", Value::List(stacks)),
+        ("pools", Value::List(plan.llmd.iter().flat_map(|l| &l.stacks).map(pool).collect())),
+        ("gateway", Value::from(plan.llmd.as_ref().map_or("", |l| l.gateway.as_str()))),
+        ("repositories", Value::List(repositories)),
+        ("releases", Value::List(releases.iter().map(release).collect())),
+        ("stand_ins", Value::from(manifests.iter().any(|m| m.object.half == Half::Releases))),
         ("waits", Value::List(waits)),
         ("objects", Value::List(manifests.iter().map(row).collect())),
     ])

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The methods that this version renders.
-const METHODS: &[&str] = &["standalone"];
+const METHODS: &[&str] = &["standalone", "modelservice"];
 
 /// What a scenario leaves for its user to fill in.
 fn filled_in(scenario: &str) -> &'static [&'static str] {
