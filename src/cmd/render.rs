@@ -9,6 +9,12 @@ use crate::render::ReleasesAs;
 use crate::source::Sources;
 
 pub(super) fn run(args: &cli::Render, sources: &mut Sources) -> Result<(), Errors> {
+    if args.output.is_some() && args.charts == Some(Charts::Inflate) {
+        return Err(unsupported(
+            "`--charts inflate` makes a stream, and `--output` a directory",
+            "the directory holds values and a helmfile",
+        ));
+    }
     let inputs = input::load(&args.input, sources)?;
     let releases_as = match args.charts {
         Some(Charts::Flux) => ReleasesAs::Flux,
@@ -17,22 +23,16 @@ pub(super) fn run(args: &cli::Render, sources: &mut Sources) -> Result<(), Error
     };
     let options = Options { strict: args.strict, releases_as };
     let compilation = compile(&inputs, options, &input::Disk, sources)?;
+    let bundle = &compilation.bundle;
+    if args.output.is_none() && args.charts.is_none() && !bundle.releases.is_empty() {
+        let what = format!("the stream would lack {} Helm releases", bundle.releases.len());
+        let hint = "choose `--charts inflate`, `flux` or `argocd`, or write a directory with `--output`";
+        return Err(unsupported(&what, hint));
+    }
     if !args.quiet {
         tell(&compilation.notes, sources);
     }
-    let bundle = &compilation.bundle;
     match &args.output {
-        Some(_) if args.charts == Some(Charts::Inflate) => Err(unsupported(
-            "`--charts inflate` makes a stream, and `--output` a directory",
-            "the directory holds values and a helmfile",
-        )),
-        None if args.charts.is_none() && !bundle.releases.is_empty() => {
-            let what = format!("the stream would lack {} Helm releases", bundle.releases.len());
-            Err(unsupported(
-                &what,
-                "choose `--charts inflate`, `flux` or `argocd`, or write a directory with `--output`",
-            ))
-        }
         None => {
             let mut objects: Vec<_> =
                 bundle.manifests.iter().map(|m| (m.path.to_string(), m.object.value.clone())).collect();

@@ -87,7 +87,6 @@ WRONG = {
     "--set of a wrong value": Wrong(option("vllm.port=x"), "--set:1:11", "vllm.port=x", "not `x`"),
     "--set in a list": Wrong(option('vllm.env=[{"name":"1A","value":"x"}]'), "--set:1:11", 'vllm.env=[{"name":"1A","value":"x"}]', "`1A`"),
     "unknown flag value": Wrong(["-c", "minimal", "-t", "standalon"], "--methods:1:11", "standalon", "did you mean `standalone`?"),
-    "the other method": Wrong(["-c", "minimal", "-t", "modelservice"], "--methods:1:11", "modelservice", "`modelservice` is not rendered by this version", "standalone"),
     "two models with one served name": Wrong(["-c", "minimal", "-m", "a/x:same,b/y:same"], "--models:1:10", "a/x:same,b/y:same", "`same` twice"),
     "port conflict in a list": Wrong(yaml('standalone:\n  args: [--port, "9000"]\n'), "s.yaml:3:9", '  args: [--port, "9000"]', "`--port 9000`", "`vllm.port` is 8000", "--port ${vllm.port}"),
     "port conflict in a script": Wrong(
@@ -361,3 +360,16 @@ def test_both_languages_on_standard_input_give_one_stream():
     one, other = (render("-c", "-", "--no-env", stdin=text.encode()) for text in (yaml_text, shell_text))
     assert one.returncode == other.returncode == 0, one.stderr + other.stderr
     assert one.stdout == other.stdout
+
+
+def test_a_stream_that_would_lack_helm_releases_is_refused(tmp_path):
+    result = run("render", "-c", "minimal", "-t", "llm-d", "--no-env")
+    assert refusal(result) is None
+    assert b"would lack 3 Helm releases" in result.stderr and b"--charts" in result.stderr
+    assert run("render", "-c", "minimal", "-t", "llm-d", "--no-env", "--charts", "flux").returncode == 0
+    assert run("render", "-c", "minimal", "-t", "llm-d", "--no-env", "-o", "out", cwd=tmp_path).returncode == 0
+
+
+def test_inflated_charts_are_not_for_a_directory(tmp_path):
+    result = run("render", "-c", "minimal", "-t", "llm-d", "--no-env", "--charts", "inflate", "-o", "out", cwd=tmp_path)
+    assert refusal(result, tmp_path / "out") is None
