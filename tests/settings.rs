@@ -128,6 +128,64 @@ fn every_used_setting_reaches_an_object() {
     }
 }
 
+/// A bundle of the llm-d method in which what it can express is used.
+const LLMD_BASE: &[&str] = &[
+    "methods=modelservice",
+    "models=[org/a, org/b]",
+    "network.resource=rdma/ib",
+    "decode.port=8200",
+    "prefill.replicas=1",
+];
+
+/// The whole values of all releases, and their versions.
+fn releases(c: &Compilation) -> String {
+    c.bundle.releases.iter().map(|r| format!("{:?} {}\n{}", r.chart, r.version, r.values.to_yaml())).collect()
+}
+
+#[test]
+fn every_setting_of_a_role_reaches_the_values_of_a_release() {
+    for edition in editions::ALL {
+        let base: Vec<String> = LLMD_BASE.iter().map(|s| (*s).to_owned()).collect();
+        let before = compiled(edition.name, &base);
+        let flat = before.resolved.flat();
+        let mut without_effect = Vec::new();
+        for field in fields() {
+            let role = ["decode.", "prefill."].iter().find_map(|r| field.path.strip_prefix(r));
+            let Some(setting) = role else { continue };
+            // Prefill answers on `vllm.port`, whatever the chart; another port is an error.
+            if field.path == "prefill.port" {
+                continue;
+            }
+            // It reaches the server by a reference, and without one the user is told.
+            let by_reference = setting == "gpuMemoryUtilization";
+            let value = match setting {
+                "replicas" => "3".to_owned(),
+                "accelerators" | "networkCount" => "2".to_owned(),
+                "networkResource" => "example.com/nic".to_owned(),
+                "gpuMemoryUtilization" => "0.5".to_owned(),
+                "cpu" => "7".to_owned(),
+                "modelCommand" => "imageDefault".to_owned(),
+                "args" => "[--other]".to_owned(),
+                "port" if field.path.starts_with("decode") => "8300".to_owned(),
+                _ => other(&field.path, &flat[&field.path]),
+            };
+            let mut sets = base.clone();
+            sets.push(format!("{}={value}", field.path));
+            if by_reference {
+                let told = format!("{:?}", compiled(edition.name, &sets).notes);
+                assert!(told.contains(&format!("refers to `{}`", field.path)), "{}: {told}", field.path);
+                let role = field.path.split('.').next().unwrap_or_default();
+                sets.push(format!("{role}.args=[--gpu-memory-utilization, '${{{}}}']", field.path));
+            }
+            let after = releases(&compiled(edition.name, &sets));
+            if after == releases(&before) || by_reference && !after.contains("0.5") {
+                without_effect.push(field.path.clone());
+            }
+        }
+        assert!(without_effect.is_empty(), "edition {}: no values change with {without_effect:?}", edition.name);
+    }
+}
+
 #[test]
 fn every_edition_gives_every_setting_a_place() {
     for edition in editions::ALL {

@@ -123,6 +123,7 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     }
     p.use_words();
     p.report_exported();
+    p.report_unreferenced();
     p.report_unused();
     let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
     let standalone = p.standalone_too();
@@ -242,6 +243,38 @@ impl Planner<'_> {
         {
             let message = "no shell reads a list of arguments: `${NAME}` stays as it is, `$(NAME)` is a variable of the container";
             self.notes.push(Diagnostic::note(Problem::Noted { message: message.into() }, self.resolved.span(ARGS)));
+        }
+    }
+
+    /// Reports settings of the server that the arguments of no role refer to: the chart passes on nothing else.
+    fn report_unreferenced(&mut self) {
+        let s = &self.resolved.settings;
+        if !self.llmd_too() {
+            return;
+        }
+        let roles = [("decode", &s.decode), ("prefill", &s.prefill)];
+        let mut unreferenced: Vec<String> = Vec::new();
+        for (name, role) in roles {
+            let path = format!("{name}.gpuMemoryUtilization");
+            if self.resolved.is_set(&path) && !role.args.references().contains(&path.as_str()) {
+                unreferenced.push(path);
+            }
+        }
+        if !self.standalone_too() {
+            for (path, _) in EXPORTED {
+                let own = path.strip_prefix("vllm.").unwrap_or(path);
+                let referred = roles.iter().any(|(name, role)| {
+                    let all = role.args.references();
+                    all.contains(path) || all.contains(&format!("{name}.{own}").as_str())
+                });
+                if path.starts_with("vllm.") && self.resolved.is_set(path) && !referred {
+                    unreferenced.push((*path).to_owned());
+                }
+            }
+        }
+        for path in unreferenced {
+            let message = format!("no argument of decode or prefill refers to `{path}`; it does not reach vLLM");
+            self.notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(&path)));
         }
     }
 
