@@ -261,11 +261,13 @@ impl Planner<'_> {
             PoolChart::Router => picker::Api::Router,
         };
         let plugins = picker::with_api_version(plugins, api);
-        let flat = std::mem::take(&mut self.flat);
+        let mut flat = std::mem::take(&mut self.flat);
+        flat.insert("model.pickerService".into(), format!("{pool}-epp").into());
         let scope = StackScope::new(&flat, model, &label, &s.standalone.preprocess);
         let events = format!("{events_service}.{}{}", s.namespace, s.cluster.domain);
         let roles = [("decode", &s.decode), ("prefill", &s.prefill)]
             .map(|(name, role)| (name, self.role(name, role, model, image, &scope, charts.modelservice.0, &events)));
+        flat.shift_remove("model.pickerService");
         self.flat = flat;
         let mut kv_events_port = None;
         let roles = roles.map(|(name, role)| match role {

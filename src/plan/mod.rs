@@ -126,6 +126,7 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     p.report_unreferenced();
     p.report_unused();
     let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
+    p.flat.insert("images.benchmark".into(), benchmark_image.as_str().into());
     let standalone = p.standalone_too();
     let from_volume = standalone || s.modelservice.uri_protocol == UriProtocol::Pvc;
     let image = if standalone { p.image(&s.standalone.image, "standalone.image") } else { String::new() };

@@ -218,6 +218,8 @@ struct Collector<'a> {
     entries: HashMap<usize, Vec<Entry>>,
     locals: HashMap<String, String>,
     edition: &'static editions::Edition,
+    /// Names of both editions may stand in the scenario: its own names chose the edition.
+    mixed: bool,
     errors: Errors,
     notes: Vec<Diagnostic>,
 }
@@ -251,6 +253,7 @@ pub fn resolve(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> Res
         entries: HashMap::new(),
         locals: HashMap::new(),
         edition,
+        mixed: inputs.edition.is_none() && matches!(scenario, Scenario::Shell(..)),
         errors: Errors::default(),
         notes,
     };
@@ -314,19 +317,39 @@ fn choose_edition(
             }
         }
         Scenario::Shell(_, script) => {
-            let one = |e: Editions| script.names().find(|(n, _)| variables::find(n).is_some_and(|v| v.editions == e));
-            let only = |n: &str| format!("`{n}` exists in no other");
-            let (name, because) = match (one(Editions::Old), one(Editions::Later)) {
-                (Some((old, _)), Some((later, _))) => {
-                    (editions::OLD, format!("`{old}` is of it, though `{later}` is of `{}`", editions::LATER))
-                }
-                (Some((n, _)), None) => (editions::OLD, only(n)),
-                (None, Some((n, _))) => (editions::LATER, only(n)),
-                (None, None) => (editions::OLD, "a shell scenario whose names are of no other edition".to_owned()),
-            };
+            let names: Vec<&str> = script.names().map(|(n, _)| n).collect();
+            let (name, because) = edition_of_names(&names);
             notes.push(Diagnostic::note(Problem::EditionChosen { edition: name.into(), because }, None));
             find(name, None)
         }
+    }
+}
+
+/// The edition that a shell scenario belongs to by the names it sets, and why. Names without effect decide only where no
+/// other name does.
+fn edition_of_names(names: &[&str]) -> (&'static str, String) {
+    let one = |edition: Editions, effective: bool| {
+        names.iter().find(|n| {
+            variables::find(n)
+                .is_some_and(|v| v.editions == edition && matches!(v.effect, Effect::None(_)) != effective)
+        })
+    };
+    let only = |n: &str| format!("`{n}` exists in no other");
+    match (one(Editions::Old, true), one(Editions::Later, true)) {
+        (Some(old), Some(later)) => {
+            let because = format!(
+                "`{old}` is of it, though `{later}` is of `{}`; each name means what it meant in its own",
+                editions::LATER
+            );
+            (editions::OLD, because)
+        }
+        (Some(n), None) => (editions::OLD, only(n)),
+        (None, Some(n)) => (editions::LATER, only(n)),
+        (None, None) => match (one(Editions::Old, false), one(Editions::Later, false)) {
+            (Some(n), _) => (editions::OLD, only(n)),
+            (None, Some(n)) => (editions::LATER, only(n)),
+            (None, None) => (editions::OLD, "a shell scenario whose names are of no other edition".to_owned()),
+        },
     }
 }
 
@@ -482,10 +505,12 @@ impl Collector<'_> {
         }
     }
 
-    /// The text that a variable has below the scenario: in the environment or in the defaults.
+    /// The text that a variable has below the scenario: in the environment or in the defaults. A default that is a list
+    /// or mapping to which others are added has none: whoever copies it adds nothing.
     fn text_below(&self, name: &str) -> Option<String> {
         let path = variables::find(name)?.reference()?;
-        let entry = self.entries.get(&field_index(path)?)?.last()?;
+        let index = field_index(path)?;
+        let entry = self.entries.get(&index)?.last()?;
         match &entry.raw {
             Raw::Text(t) | Raw::Document(t, _) => Some(t.clone()),
             Raw::Node(n) if n.is_null() => Some(String::new()),
@@ -494,7 +519,7 @@ impl Collector<'_> {
                 "false" => "0".into(),
                 t => t.to_owned(),
             }),
-            Raw::Node(_) => None,
+            Raw::Node(_) => fields()[index].empty_is_a_value.then(String::new),
         }
     }
 
@@ -543,6 +568,10 @@ impl Collector<'_> {
         match variable.effect {
             Effect::Sets(path) => {
                 let Some(index) = field_index(path) else { return };
+                if layer == Layer::Scenario && self.is_said_otherwise(variable, layer) {
+                    let message = format!("`{name}` sets `{path}`, which another name sets before; this value counts");
+                    self.notes.push(Diagnostic::note(Problem::Noted { message }, name_span));
+                }
                 let raw = self.file_or(raw, &fields()[index], value_span);
                 self.entry(path, raw, origin);
             }
@@ -601,14 +630,16 @@ impl Collector<'_> {
         }
     }
 
-    /// The error of a variable that the edition does not have. The environment may hold names of any edition.
+    /// The error of a variable that the edition does not have. The environment may hold names of any edition, and so may
+    /// a shell scenario that was written between two, where it does not say the same thing by two names.
     fn other_edition(&self, variable: &Variable, span: Span, layer: Layer) -> Option<Diagnostic> {
         let edition = match (variable.editions, self.edition.name) {
             (Editions::Old, editions::LATER) => editions::OLD,
             (Editions::Later, editions::OLD) => editions::LATER,
             _ => return None,
         };
-        if matches!(variable.effect, Effect::None(_)) || layer == Layer::Environment {
+        let between = self.mixed && layer == Layer::Scenario && !self.is_said_otherwise(variable, layer);
+        if matches!(variable.effect, Effect::None(_)) || layer == Layer::Environment || between {
             return None;
         }
         let instead = match variable.effect {
@@ -620,6 +651,13 @@ impl Collector<'_> {
         };
         let problem = Problem::OtherEdition { name: variable.name.into(), edition: edition.into(), instead };
         Some(Diagnostic::error(problem, span).with_hint(format!("`--defaults {edition}` chooses that edition")))
+    }
+
+    /// Whether this layer sets the variable's setting by another name too.
+    fn is_said_otherwise(&self, variable: &Variable, layer: Layer) -> bool {
+        let Effect::Sets(path) = variable.effect else { return false };
+        let entries = field_index(path).and_then(|i| self.entries.get(&i));
+        entries.into_iter().flatten().any(|e| e.origin.layer == layer && e.origin.variable != Some(variable.name))
     }
 
     /// A value that names a file stands for the file's text, where the setting takes that.

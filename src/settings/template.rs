@@ -33,11 +33,13 @@ pub enum Segment {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Template(pub Vec<Segment>);
 
-/// References that each stack answers for its own model.
+/// References that are no settings: each stack answers them for its own model.
 pub const MODEL_NAMES: &[(&str, &str)] = &[
     ("model.name", "the model as Hugging Face names it"),
     ("model.id", "the served name in lower case"),
     ("model.label", "the short name that objects of the model carry"),
+    ("model.pickerService", "the Service of the endpoint picker, with the llm-d method"),
+    ("images.benchmark", "the whole reference of that image"),
 ];
 
 /// What a reference stands for.

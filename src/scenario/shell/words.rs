@@ -141,7 +141,8 @@ impl<'t> Reader<'t> {
                 let arithmetic = self.looking_at("$((");
                 self.skip_nested("a `$(`");
                 let what = if arithmetic { "arithmetic" } else { "command substitution" };
-                self.refuse(format!("{what} {}", self.quote(start)), start, WRITE_VALUE);
+                let hint = instead(&self.text[start..self.pos]);
+                self.refuse(format!("{what} {}", self.quote(start)), start, hint);
             }
             Some(b'[') => {
                 self.pos = after + 1;
@@ -417,4 +418,17 @@ impl Braces {
             self.last_was_dot = byte == b'.';
         }
     }
+}
+
+/// What to write instead of a command substitution.
+fn instead(substitution: &str) -> &'static str {
+    const KNOWN: &[(&[&str], &str)] = &[
+        (&["id -un", "whoami", "$USER"], "output does not depend on who renders: write the name"),
+        (&["echo $0", "basename $0", "$BASH_SOURCE"], "write the name of the scenario, or remove the line if nothing reads it"),
+        (&["date"], "output does not depend on when it is rendered: write the date"),
+        (&["mktemp"], "`$(mktemp)` stands alone after `=` and without arguments"),
+        (&["cat "], "write `export X=$(mktemp)` and then `cat << EOF > $X`"),
+    ];
+    let known = KNOWN.iter().find(|(commands, _)| commands.iter().any(|c| substitution.contains(c)));
+    known.map_or(WRITE_VALUE, |(_, hint)| hint)
 }
