@@ -424,7 +424,10 @@ impl Braces {
 fn instead(substitution: &str) -> &'static str {
     const KNOWN: &[(&[&str], &str)] = &[
         (&["id -un", "whoami", "$USER"], "output does not depend on who renders: write the name"),
-        (&["echo $0", "basename $0", "$BASH_SOURCE"], "write the name of the scenario, or remove the line if nothing reads it"),
+        (
+            &["echo $0", "basename $0", "$BASH_SOURCE"],
+            "write the name of the scenario, or remove the line if nothing reads it",
+        ),
         (&["date"], "output does not depend on when it is rendered: write the date"),
         (&["mktemp"], "`$(mktemp)` stands alone after `=` and without arguments"),
         (&["cat "], "write `export X=$(mktemp)` and then `cat << EOF > $X`"),
