@@ -4,6 +4,7 @@ use crate::check::objects::identity;
 use crate::error::Errors;
 use crate::plan::Plan;
 use crate::plan::names::{digest, fit};
+use crate::plan::run::{BUNDLE_ANNOTATION, Runs};
 use crate::render::engine::{self, to_template};
 use crate::render::releases::{ChartSource, Release};
 use crate::render::{Half, Object, Removal};
@@ -38,6 +39,13 @@ pub struct Bundle {
     pub files: Vec<File>,
 }
 
+impl Bundle {
+    /// The manifests of the stacks: what is applied to have them, and generates no load.
+    pub fn of_stacks(&self) -> impl Iterator<Item = &Manifest> {
+        self.manifests.iter().filter(|m| m.object.half != Half::Run)
+    }
+}
+
 /// One object and its file.
 #[derive(Debug, Clone)]
 pub struct Manifest {
@@ -57,6 +65,7 @@ const FORMAT: u64 = 1;
 pub fn bundle(
     resolved: &Resolved,
     plan: &Plan,
+    _runs: &Runs,
     releases_as: ReleasesAs,
     mut objects: Vec<Object>,
     inputs: &Sources,
@@ -64,6 +73,7 @@ pub fn bundle(
     let settings = Value::Map(resolved.flat());
     let releases = values::releases(resolved, plan);
     let id = id(&objects, &releases, &settings);
+    cite(&mut objects, &id);
     objects.push(record(resolved, &id, &settings)?);
     let part_of = resolved.settings.release.0.as_str();
     let ready = u64::from(resolved.settings.timeouts.ready.0);
@@ -91,7 +101,11 @@ pub fn bundle(
             helmfile::helmfile(&releases, u64::from(resolved.settings.timeouts.ready.0)).to_yaml(),
         ));
     }
-    files.push(file("kustomization.yaml".into(), kustomization(&manifests).to_yaml()));
+    let (of_runs, of_stacks): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| m.object.half == Half::Run);
+    files.push(file("kustomization.yaml".into(), kustomization(&of_stacks, "").to_yaml()));
+    if !of_runs.is_empty() {
+        files.push(file("run/kustomization.yaml".into(), kustomization(&of_runs, "run/").to_yaml()));
+    }
     let by_hand = if releases_as == ReleasesAs::Values { releases.as_slice() } else { &[] };
     let context = readme(resolved, plan, &manifests, by_hand, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
@@ -116,6 +130,17 @@ fn id(objects: &[Object], releases: &[Release], settings: &Value) -> String {
         text.push_str(&object.value.to_yaml());
     }
     digest(&text)
+}
+
+/// Tells the pods of runs which bundle they belong to.
+fn cite(objects: &mut [Object], id: &str) {
+    for object in objects.iter_mut().filter(|o| o.half == Half::Run && o.kind() == "Job") {
+        let mut at = &mut object.value;
+        for key in ["spec", "template", "metadata", "annotations"] {
+            at = at.map_mut().entry(key.into()).or_insert(Value::Null);
+        }
+        at.map_mut().insert(BUNDLE_ANNOTATION.into(), id.into());
+    }
 }
 
 /// The ConfigMap by which a result can cite its stack.
@@ -144,17 +169,19 @@ fn place(objects: Vec<Object>) -> Vec<Manifest> {
             count = if last == Some(group) { count + 1 } else { 1 };
             last = Some(group);
             let name = fit(&format!("{}-{}", object.kind().to_lowercase(), object.name()), 100);
-            let path = format!("manifests/{}/{:02}-{count:03}-{name}.yaml", object.half.folder(), object.step);
+            let path = format!("{}/{:02}-{count:03}-{name}.yaml", object.half.folder(), object.step);
             Manifest { path: path.into(), object }
         })
         .collect()
 }
 
-fn kustomization(manifests: &[Manifest]) -> Value {
+/// What `kubectl apply -k` of a folder of the bundle applies.
+fn kustomization(manifests: &[&Manifest], folder: &str) -> Value {
+    let path = |m: &&Manifest| m.path.as_str().trim_start_matches(folder).to_owned();
     Value::from([
         ("apiVersion", Value::from("kustomize.config.k8s.io/v1beta1")),
         ("kind", Value::from("Kustomization")),
-        ("resources", Value::from(manifests.iter().map(|m| m.path.as_str()).collect::<Vec<_>>())),
+        ("resources", Value::from(manifests.iter().map(path).collect::<Vec<_>>())),
         // Objects keep the order of the list, which is that of the files.
         ("sortOptions", Value::from([("order", "fifo")])),
     ])
@@ -214,7 +241,7 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], releases: &[
             ("reason", Value::from(reason)),
         ])
     };
-    let wait = |m: &&Manifest| matches!(m.object.kind(), "Job" | "Deployment");
+    let wait = |m: &&Manifest| matches!(m.object.kind(), "Job" | "Deployment") && m.object.half != Half::Run;
     let waits: Vec<Value> = manifests
         .iter()
         .filter(wait)
@@ -279,7 +306,7 @@ fn describe(
         .map(|m| {
             let mut map = object_reference(&m.object);
             map.insert("step".into(), u64::from(m.object.step).into());
-            map.insert("half".into(), m.object.half.folder().into());
+            map.insert("half".into(), m.object.half.word().into());
             map.insert("file".into(), m.path.as_str().into());
             Value::Map(map)
         })
@@ -375,6 +402,7 @@ fn images(plan: &Plan) -> Vec<String> {
     let mut all: Vec<String> = plan.stacks.iter().map(|s| s.image.clone()).collect();
     all.extend(plan.download_image.clone());
     all.push(plan.benchmark_image.clone());
+    all.extend(plan.evaluation_image.clone());
     if let Some(llmd) = &plan.llmd {
         let roles = llmd.stacks.iter().flat_map(|s| &s.roles).filter(|(_, r)| r.replicas > 0);
         all.extend(roles.map(|(_, r)| r.image.clone()));

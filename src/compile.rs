@@ -6,6 +6,7 @@ use crate::bundle::{self, Bundle};
 use crate::check;
 use crate::credential;
 use crate::error::{Diagnostic, Errors, Problem, Severity};
+use crate::plan::run::Runs;
 use crate::plan::{self, Plan};
 use crate::render::{ReleasesAs, manifests};
 use crate::scenario::World;
@@ -19,6 +20,8 @@ pub struct Compilation {
     pub resolved: Resolved,
     /// What is deployed.
     pub plan: Plan,
+    /// What load is sent to it.
+    pub runs: Runs,
     /// What is emitted.
     pub bundle: Bundle,
     /// What the user should know.
@@ -46,12 +49,13 @@ pub fn compile(
 ) -> Result<Compilation, Errors> {
     let resolved = resolve::resolve(inputs, world, sources)?;
     let plan = plan::plan(&resolved)?;
-    let notes: Vec<Diagnostic> = resolved.notes.iter().chain(&plan.notes).cloned().collect();
+    let runs = plan::run::runs(&resolved, &plan, world, sources)?;
+    let notes: Vec<Diagnostic> = resolved.notes.iter().chain(&plan.notes).chain(&runs.notes).cloned().collect();
     if options.strict {
         refuse_fallbacks(&notes)?;
     }
-    let objects = manifests::objects(&resolved, &plan)?;
-    let bundle = bundle::bundle(&resolved, &plan, options.releases_as, objects, sources)?;
+    let objects = manifests::objects(&resolved, &plan, &runs)?;
+    let bundle = bundle::bundle(&resolved, &plan, &runs, options.releases_as, objects, sources)?;
     for file in &bundle.files {
         if let Some((_, kind)) = credential::find(&file.content) {
             let problem = Problem::Credential { place: format!("`{}`", file.path), kind };
@@ -60,7 +64,7 @@ pub fn compile(
     }
     let values: Vec<_> = bundle.manifests.iter().map(|m| &m.object.value).collect();
     check::objects::check(&values)?;
-    Ok(Compilation { resolved, plan, bundle, notes })
+    Ok(Compilation { resolved, plan, runs, bundle, notes })
 }
 
 fn refuse_fallbacks(notes: &[Diagnostic]) -> Result<(), Errors> {

@@ -149,17 +149,22 @@ impl Value {
     pub fn from_node(node: &Node) -> Self {
         match &node.kind {
             _ if node.is_null() => Self::Null,
-            Kind::Scalar { text, plain: true } => match text.as_str() {
-                "true" | "True" | "TRUE" => Self::Bool(true),
-                "false" | "False" | "FALSE" => Self::Bool(false),
-                t if is_json_number(t) => Self::Number(t.to_owned()),
-                t => Self::String(t.to_owned()),
-            },
+            Kind::Scalar { text, plain: true } => Self::plain(text),
             Kind::Scalar { text, plain: false } => Self::String(text.clone()),
             Kind::List(items) => Self::List(items.iter().map(Self::from_node).collect()),
             Kind::Map(entries) => {
                 Self::Map(entries.iter().map(|(k, v)| (k.text.clone(), Self::from_node(v))).collect())
             }
+        }
+    }
+
+    /// The value that a text without quotes stands for, by the core schema of YAML 1.2; nothing is text here.
+    pub fn plain(text: &str) -> Self {
+        match text {
+            "true" | "True" | "TRUE" => Self::Bool(true),
+            "false" | "False" | "FALSE" => Self::Bool(false),
+            t if is_json_number(t) => Self::Number(t.to_owned()),
+            t => Self::String(t.to_owned()),
         }
     }
 

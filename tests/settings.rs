@@ -39,7 +39,9 @@ fn compiled(edition: &str, sets: &[String]) -> Compilation {
 fn objects(c: &Compilation) -> String {
     let record =
         |v: &Value| v.at(&["metadata", "name"]).and_then(Value::as_str).is_some_and(|n| n.ends_with("-bundle"));
-    c.bundle.manifests.iter().map(|m| &m.object.value).filter(|v| !record(v)).map(Value::to_yaml).collect()
+    let all: String = c.bundle.manifests.iter().map(|m| &m.object.value).filter(|v| !record(v)).map(Value::to_yaml).collect();
+    // Every setting reaches the id, which runs cite.
+    all.replace(&c.bundle.id, "")
 }
 
 /// Another value for a setting, from the one it has.
@@ -65,6 +67,14 @@ fn other(path: &str, value: &Value) -> String {
         "standalone.args" => "[--other]",
         "standalone.httpRoute.hostname" => "*.other.example.com",
         "harness.name" => "guidellm",
+        "harness.profile" => "chatbot_synthetic",
+        "harness.profileOverrides" => "{load.stages.0.rate: 7}",
+        "harness.endpoint" => "http://other.example.com:8000",
+        "harness.datasetUrl" => "https://example.com/recorded.json",
+        "harness.variables" => "[LLMDBENCH_VLLM_COMMON_]",
+        "harness.tokenizerThreads" => "7",
+        // Names a folder; tests/acceptance/test_run.py has one.
+        "harness.profilesDir" => return String::new(),
         _ => "",
     };
     if !by_path.is_empty() {
@@ -95,7 +105,7 @@ fn every_used_setting_reaches_an_object() {
                 .iter()
                 .any(|p| field.path.starts_with(p));
             let used = match field.used_by {
-                Use::Modelservice | Use::Scripts | Use::Run => false,
+                Use::Modelservice | Use::Scripts | Use::Experiment => false,
                 Use::Image => image_in_use,
                 Use::Probe => field.path.starts_with("standalone."),
                 _ => true,
@@ -117,9 +127,15 @@ fn every_used_setting_reaches_an_object() {
             // A particular setting hides the general one.
             let particular: &[&str] = match field.path.as_str() {
                 "accelerator.count" => &["parallelism.tensor=1"],
+                "harness.datasetDir" => &["harness.datasetUrl=https://example.com/recorded.json"],
                 _ => &[],
             };
             sets.extend(particular.iter().map(|s| (*s).to_owned()));
+            let before = if particular.is_empty() {
+                before.clone()
+            } else {
+                compiled(edition.name, &base.iter().cloned().chain(particular.iter().map(|s| (*s).to_owned())).collect::<Vec<_>>())
+            };
             if objects(&compiled(edition.name, &sets)) == objects(&before) {
                 without_effect.push(field.path.clone());
             }

@@ -62,9 +62,15 @@ pub struct Input {
     /// Load generator.
     #[arg(short = 'l', long)]
     pub harness: Option<String>,
-    /// Workload profile.
+    /// Workload profile: a name, or the path of a file.
     #[arg(short = 'w', long)]
     pub workload: Option<String>,
+    /// Parameters that replace those of the workload profile, by path or last part of it.
+    #[arg(long, value_name = "NAME=VALUE,…")]
+    pub overrides: Option<String>,
+    /// Server that exists already, for runs to send their requests to.
+    #[arg(long, value_name = "URL")]
+    pub endpoint: Option<String>,
     /// Experiment file.
     #[arg(short = 'e', long, alias = "experiment")]
     pub experiments: Option<String>,
@@ -82,6 +88,8 @@ impl Input {
             ("--annotations", "pod.annotations", &self.annotations),
             ("--harness", "harness.name", &self.harness),
             ("--workload", "harness.profile", &self.workload),
+            ("--overrides", "harness.profileOverrides", &self.overrides),
+            ("--endpoint", "harness.endpoint", &self.endpoint),
             ("--experiments", "harness.experiment", &self.experiments),
         ];
         all.into_iter().filter_map(|(flag, path, text)| Some((flag, path, text.clone()?))).collect()

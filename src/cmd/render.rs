@@ -35,7 +35,7 @@ pub(super) fn run(args: &cli::Render, sources: &mut Sources) -> Result<(), Error
     match &args.output {
         None => {
             let mut objects: Vec<_> =
-                bundle.manifests.iter().map(|m| (m.path.to_string(), m.object.value.clone())).collect();
+                bundle.of_stacks().map(|m| (m.path.to_string(), m.object.value.clone())).collect();
             if args.charts == Some(Charts::Inflate) {
                 let part_of = &compilation.resolved.settings.release.0;
                 let inflated = inflate::inflate(&bundle.releases, part_of, args.charts_dir.as_deref(), sources)?;

@@ -136,6 +136,7 @@ fn used_by(used: Use) -> &'static str {
         Use::OpenShift => "OpenShift",
         Use::Scripts => "scripts",
         Use::Run => "runs of a load generator",
+        Use::Experiment => "experiments",
         Use::Probe => "the server whose probe it is",
         Use::Image => "whatever runs the image",
         Use::Env => "environment variables that refer to it",

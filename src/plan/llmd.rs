@@ -115,6 +115,17 @@ const LONGEST: usize = 34;
 /// Port that KV-cache events go to.
 const KV_EVENTS: &str = "--kv-events-config";
 
+/// Service that leads to a Gateway: its controller makes one with the Gateway's name or with that of the class behind it;
+/// `None` where the gateway is no part of the cluster.
+pub fn gateway_service(gateway: &str, class: &str) -> Option<String> {
+    match class {
+        "kgateway" | "agentgateway" => Some(gateway.to_owned()),
+        c if c.starts_with("gke-") => None,
+        // Istio, and what is made of it.
+        c => Some(format!("{gateway}-{c}")),
+    }
+}
+
 impl Planner<'_> {
     /// Plans the llm-d method; errors are collected.
     pub(super) fn llmd(&mut self) -> Option<Llmd> {

@@ -4,6 +4,8 @@
 
 pub mod llmd;
 pub mod names;
+pub mod profiles;
+pub mod run;
 pub mod script;
 
 use crate::charts::catalogue;
@@ -11,7 +13,7 @@ use crate::error::{Diagnostic, Errors, Problem};
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::{Image, reference_text};
 use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope, Script, Template};
-use crate::settings::types::{Method, Model, Platform, UriProtocol};
+use crate::settings::types::{Harness, Method, Model, Platform, UriProtocol};
 use crate::tree::{Map, Value};
 
 /// Everything that the bundle holds, before it is text.
@@ -25,8 +27,10 @@ pub struct Plan {
     pub downloads: Vec<Download>,
     /// Image that downloads models into the volume, where one is used.
     pub download_image: Option<String>,
-    /// Image of the data-access Pod.
+    /// Image of the data-access Pod and of the load generator.
     pub benchmark_image: String,
+    /// Image of the job that fmperf starts by itself, where that runs.
+    pub evaluation_image: Option<String>,
     /// Whether the load generator lives in another namespace than the stacks.
     pub harness_apart: bool,
     /// What the user should know.
@@ -75,7 +79,7 @@ const MODELS_DIR: &str = "models";
 /// References of one stack.
 struct StackScope<'a> {
     flat: &'a Map,
-    model: [(&'static str, String); 3],
+    model: [(&'static str, String); 4],
     preprocess: Template,
 }
 
@@ -87,6 +91,7 @@ impl<'a> StackScope<'a> {
                 ("model.name", model.name.clone()),
                 ("model.id", model.served_name().to_lowercase()),
                 ("model.label", label.to_owned()),
+                ("model.servedName", model.served_name().to_owned()),
             ],
             preprocess: if preprocess.does_nothing() { Template::word("true") } else { preprocess.0.clone() },
         }
@@ -127,6 +132,8 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     p.report_unused();
     let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
     p.flat.insert("images.benchmark".into(), benchmark_image.as_str().into());
+    let evaluation_image =
+        (s.harness.name == Harness::Fmperf).then(|| p.image(&s.images.evaluation, "images.evaluation"));
     let standalone = p.standalone_too();
     let from_volume = standalone || s.modelservice.uri_protocol == UriProtocol::Pvc;
     let image = if standalone { p.image(&s.standalone.image, "standalone.image") } else { String::new() };
@@ -155,6 +162,7 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
         downloads,
         download_image,
         benchmark_image,
+        evaluation_image,
         llmd,
         harness_apart: s.harness.namespace.as_ref() != Some(&s.namespace),
         notes: p.notes,
@@ -174,7 +182,7 @@ impl Planner<'_> {
         use crate::settings::Use;
         let s = &self.resolved.settings;
         match used_by {
-            Use::All | Use::Env => None,
+            Use::All | Use::Env | Use::Run => None,
             Use::Standalone if self.standalone_too() => None,
             Use::Standalone => Some("it belongs to the method `standalone`"),
             Use::Modelservice if self.llmd_too() => None,
@@ -189,9 +197,13 @@ impl Planner<'_> {
             Use::OpenShift if s.platform == Platform::OpenShift => None,
             Use::OpenShift => Some("the platform is not `openshift`"),
             Use::Scripts => Some("it belongs to the standup script, which this version does not render"),
-            Use::Run => Some("it belongs to runs of a load generator, which this version does not render"),
+            Use::Experiment => Some("it belongs to experiments, which this version does not render"),
             Use::Image => {
                 let used = match path {
+                    p if p.starts_with("images.evaluation.") => {
+                        let fmperf = s.harness.name == Harness::Fmperf;
+                        return (!fmperf).then_some("only the load generator fmperf starts a job with it");
+                    }
                     p if p.starts_with("images.benchmark.") || p.starts_with("storage.model.downloadImage.") => {
                         Use::All
                     }

@@ -6,6 +6,7 @@ use super::engine::{self, to_template};
 use super::{Half, Object, Removal};
 use crate::error::{Diagnostic, Errors};
 use crate::plan::llmd::{Llmd, PoolChart};
+use crate::plan::run::{Access, BY_HAND, RUN_ANNOTATION, Runs, Target};
 use crate::plan::{Plan, Stack, names};
 use crate::settings::resolve::Resolved;
 use crate::settings::types::Platform;
@@ -23,7 +24,7 @@ const BUILT_IN: &[&str] = &["default", "kube-system", "kube-public", "kube-node-
 ///
 /// # Errors
 /// Defects of templates.
-pub fn objects(resolved: &Resolved, plan: &Plan) -> Result<Vec<Object>, Errors> {
+pub fn objects(resolved: &Resolved, plan: &Plan, runs: &Runs) -> Result<Vec<Object>, Errors> {
     let mut r = Renderer {
         resolved,
         settings: engine::nested(&resolved.flat()),
@@ -33,11 +34,15 @@ pub fn objects(resolved: &Resolved, plan: &Plan) -> Result<Vec<Object>, Errors> 
     r.monitoring();
     r.model_namespace(plan);
     r.harness_namespace(plan);
+    r.server_reader(runs.access);
     for stack in &plan.stacks {
         r.standalone(stack);
     }
     if let Some(llmd) = &plan.llmd {
         r.llmd(llmd);
+    }
+    for target in &runs.targets {
+        r.run(target, runs, plan);
     }
     r.errors.into_result()?;
     // Stable: inside a half and a step the order above stays.
@@ -255,6 +260,7 @@ impl Renderer<'_> {
                 ("name", Value::from(name)),
                 ("namespace", Value::from(namespace.as_str())),
                 ("account", Value::from(account.as_str())),
+                ("account_namespace", Value::from(namespace.as_str())),
             ])
         };
         if account != "default" {
@@ -291,6 +297,58 @@ impl Renderer<'_> {
         service.map_mut().insert("selector".into(), selector(&self.labels(&access)));
         self.add("harness/data-access-deployment.yaml.j2", 5, Half::Namespace, Removal::Always, &access, pod);
         self.add("harness/data-access-service.yaml.j2", 5, Half::Namespace, Removal::Always, &access, service);
+    }
+
+    /// Step 05: what the load generator may see of the model servers, where it looks at them.
+    fn server_reader(&mut self, access: Access) {
+        if matches!(access, Access::None | Access::Own) {
+            return;
+        }
+        let s = self.resolved.settings.clone();
+        let name = names::fit(&format!("{}-{}-server-reader", s.release, s.harness.name.word()), 63);
+        let home = s.harness.namespace.as_ref().unwrap_or(&s.namespace).0.as_str();
+        let account = s.harness.service_account.as_ref().map_or("default", |a| a.0.as_str());
+        let extra = Value::from([
+            ("name", Value::from(name)),
+            ("namespace", Value::from(s.namespace.0.as_str())),
+            ("account", Value::from(account)),
+            ("account_namespace", Value::from(home)),
+            ("exec", Value::Bool(access == Access::Exec)),
+        ]);
+        let who = shared("harness");
+        self.add("harness/server-reader.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra.clone());
+        self.add("harness/role-binding.yaml.j2", 5, Half::Namespace, Removal::Always, &who, extra);
+    }
+
+    /// One run: its profile, and the Job that generates the load.
+    fn run(&mut self, target: &Target, runs: &Runs, plan: &Plan) {
+        let s = self.resolved.settings.clone();
+        let identity = Identity { component: "load-generator", owner: Owner::Stack(&target.label) };
+        let mut pod_labels = self.labels(&identity);
+        if !s.harness.pod_label.0.is_empty() {
+            pod_labels.insert("app".into(), s.harness.pod_label.0.as_str().into());
+        }
+        let resources = Value::from([("cpu", s.harness.cpu.0.as_str()), ("memory", s.harness.memory.0.as_str())]);
+        let view = Value::from([
+            ("name", Value::from(target.name.as_str())),
+            ("profile", Value::from(target.profile.as_str())),
+            ("executable", Value::from(target.executable.as_str())),
+            ("env", Value::List(target.env.clone())),
+        ]);
+        let namespace = s.harness.namespace.as_ref().unwrap_or(&s.namespace).0.as_str();
+        let extra = Value::from([
+            ("target", view),
+            ("namespace", Value::from(namespace)),
+            ("profile_file", Value::from(runs.profile_file.as_str())),
+            ("pod_labels", Value::Map(pod_labels)),
+            ("annotations", Value::from([(RUN_ANNOTATION, BY_HAND)])),
+            ("account", Value::from(s.harness.service_account.as_ref().map_or("default", |a| a.0.as_str()))),
+            ("token", Value::Bool(runs.access != Access::None)),
+            ("image", Value::from(plan.benchmark_image.as_str())),
+            ("resources", resources),
+        ]);
+        self.add("run/profile.yaml.j2", 11, Half::Run, Removal::Always, &identity, extra.clone());
+        self.add("run/job.yaml.j2", 11, Half::Run, Removal::Always, &identity, extra);
     }
 
     /// Step 06: one standalone server.

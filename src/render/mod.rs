@@ -32,15 +32,26 @@ pub enum Half {
     Namespace,
     /// Objects that stand for Helm releases, for the controller that installs those.
     Releases,
+    /// What generates load: applied by `run.sh`, and never together with the stacks.
+    Run,
 }
 
 impl Half {
-    /// The folder of `manifests/`.
+    /// The folder of its manifests.
     pub fn folder(self) -> &'static str {
         match self {
-            Self::Admin => "0-admin",
-            Self::Namespace => "1-namespace",
-            Self::Releases => "2-releases",
+            Self::Admin => "manifests/0-admin",
+            Self::Namespace => "manifests/1-namespace",
+            Self::Releases => "manifests/2-releases",
+            Self::Run => "run/manifests",
+        }
+    }
+
+    /// Its word in records.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            _ => self.folder().trim_start_matches("manifests/"),
         }
     }
 }

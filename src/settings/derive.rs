@@ -1,7 +1,7 @@
 //! Values that no layer gives, made from other settings after all layers are merged.
 
 use super::resolve::{Layer, Origin, Resolved};
-use super::types::{Count, ObjectName, Port, ResourceName};
+use super::types::{Count, ObjectName, Port, ProfileName, ResourceName};
 use crate::error::{Diagnostic, Errors, Problem};
 use indexmap::IndexMap;
 
@@ -114,6 +114,18 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
     fill(&mut s.harness.namespace, Some(s.namespace.clone()), o, "harness.namespace", "namespace");
     let runner = ObjectName(format!("{}-{}-runner", s.release, s.harness.name.word()));
     fill(&mut s.harness.service_account, Some(runner), o, "harness.serviceAccount", "harness.name");
+    fill(
+        &mut s.harness.dataset_dir,
+        Some(s.harness.workspace_dir.clone()),
+        o,
+        "harness.datasetDir",
+        "harness.workspaceDir",
+    );
+    // A profile that nobody chose is not held against a load generator that has no such profile.
+    if layer(o, "harness.profile") < layer(o, "harness.name") && layer(o, "harness.profile") <= Some(Layer::OwnDefaults) {
+        s.harness.profile = ProfileName(format!("{}.yaml", s.harness.name.default_profile()));
+        derived(o, "harness.profile", "harness.name");
+    }
     errors.into_result()
 }
 

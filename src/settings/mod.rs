@@ -28,6 +28,8 @@ pub enum Use {
     Scripts,
     /// Runs of a load generator.
     Run,
+    /// Experiments.
+    Experiment,
     /// Whoever uses the image.
     Image,
     /// The server whose probe it is.

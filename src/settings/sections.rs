@@ -436,6 +436,7 @@ section! {
         sub model_server: Image = "modelServer";
         sub endpoint_picker: Image = "endpointPicker";
         sub routing_sidecar: Image = "routingSidecar";
+        sub evaluation: Image = "evaluation";
     }
 }
 
@@ -457,7 +458,7 @@ section! {
         /// Parameters that replace those of the profile.
         set profile_overrides: Parameters = "profileOverrides" by Run;
         /// File that describes an experiment: factors, levels, treatments.
-        set experiment: Option<FreeText> = "experiment" by Run, "" means "";
+        set experiment: Option<FreeText> = "experiment" by Experiment, "" means "";
         /// Program that the launcher pod runs.
         set executable: FreeText = "executable" by Run;
         /// CPU of the launcher pod.
@@ -465,9 +466,33 @@ section! {
         /// Memory of the launcher pod.
         set memory: Quantity = "memory" by Run;
         /// Seconds that a run may take; 0 to start it and not wait.
-        set wait_timeout: Seconds = "waitTimeout" by Run;
+        set wait_timeout: Seconds = "waitTimeout" by Scripts;
         /// Folder of results in the pods of the harness.
         set results_dir: ContainerPath = "resultsDir" by All;
+        /// URL of a server that exists already; runs send their requests there and not to the stacks of the bundle.
+        set endpoint: Option<Url> = "endpoint" by Run, "" means "";
+        /// Folder with workload profiles of your own, `HARNESS/NAME.yaml`; it goes before the shipped ones.
+        set profiles_dir: Option<FreeText> = "profilesDir" by Run, "" means "";
+        /// Pods that generate load at the same time, each with the whole profile.
+        set parallelism: Positive = "parallelism" by Run;
+        /// Where results are copied to besides the machine that runs: `local` for nowhere, `gs://…` or `s3://…`.
+        set output: ResultsOutput = "output" by Scripts;
+        /// Label `app` of the pods that generate load.
+        set pod_label: LabelValue = "podLabel" by Run;
+        /// Working folder of the load generator in its image; profiles are mounted below it.
+        set workspace_dir: ContainerPath = "workspaceDir" by Run;
+        /// Recorded requests to replay; the load generator downloads them.
+        set dataset_url: Option<Url> = "datasetUrl" by Run, "" means "";
+        /// Folder of the recorded requests in the load generator's pod. Not set: the workspace.
+        set dataset_dir: Option<ContainerPath> = "datasetDir" by Run, "" means "";
+        /// What the names of runs start with; the time of their start follows.
+        set run_prefix: Option<RunPrefix> = "runPrefix" by Scripts, "" means "";
+        /// Variables whose values the load generator's pod gets too: starts of `LLMDBENCH_` names.
+        set variables: VariablePrefixes = "variables" by Run;
+        /// Threads of the tokenizer of inference-perf. Not set: what its library chooses.
+        set tokenizer_threads: Option<Positive> = "tokenizerThreads" by Run, "" means "";
+        /// Whether metrics of the model servers are collected while load is generated, and their logs after it.
+        set scrape_metrics: Switch = "scrapeMetrics" by Run;
     }
 }
 

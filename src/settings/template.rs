@@ -40,7 +40,20 @@ pub const MODEL_NAMES: &[(&str, &str)] = &[
     ("model.label", "the short name that objects of the model carry"),
     ("model.pickerService", "the Service of the endpoint picker, with the llm-d method"),
     ("images.benchmark", "the whole reference of that image"),
+    ("model.servedName", "the name that clients ask for"),
 ];
+
+/// References that workload profiles know besides.
+pub const RUN_NAMES: &[(&str, &str)] = &[
+    ("endpoint.url", "the URL of the server under test"),
+    ("dataset.file", "the file name of the recorded requests"),
+    ("images.evaluation", "the image of the job that fmperf starts by itself"),
+];
+
+/// Whether a path is a name that stands for something else than a setting.
+pub fn is_name(path: &str) -> bool {
+    MODEL_NAMES.iter().chain(RUN_NAMES).any(|(name, _)| *name == path)
+}
 
 /// What a reference stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,10 +220,10 @@ fn path_reference(text: &str) -> Option<(&str, Option<&str>, &str)> {
 
 fn check_path(path: &str) -> Result<(), Fault> {
     let path = path.strip_prefix('.').unwrap_or(path);
-    if MODEL_NAMES.iter().any(|(n, _)| *n == path) || super::fields().iter().any(|f| f.path == path) {
+    if is_name(path) || super::fields().iter().any(|f| f.path == path) {
         return Ok(());
     }
-    let known = super::fields().iter().map(|f| f.path.as_str()).chain(MODEL_NAMES.iter().map(|(n, _)| *n));
+    let known = super::fields().iter().map(|f| f.path.as_str()).chain(MODEL_NAMES.iter().chain(RUN_NAMES).map(|(n, _)| *n));
     let problem = Problem::UnresolvedReference { reference: path.to_owned(), nearest: nearest(path, known) };
     Err(Fault { problem: Some(problem), ..Fault::found(path) }.hint("a literal `${` is written `$${`"))
 }

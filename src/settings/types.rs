@@ -3,6 +3,7 @@
 //! A value comes from one of three notations: the text of a variable or flag, the text of a file or here-document, or
 //! a YAML node. All three give the same typed value, and [`Setting::value`] gives it back in one canonical notation.
 
+use super::variables;
 use crate::check::names;
 use crate::error::{Diagnostic, Problem};
 use crate::source::{SourceId, Sources, Span};
@@ -320,9 +321,31 @@ impl Setting for JsonObject {
 }
 
 text_setting!(
-    /// Name of a workload profile of a harness.
-    ProfileName, "a profile name", |text| {
-        if text.is_empty() || text.contains(['/', ' ', '\n', ',']) { Err("a profile is named without a path".into()) } else { Ok(()) }
+    /// A workload profile: a name, with or without `.yaml`, or the path of a file.
+    ProfileName, "the name of a workload profile, or the path of a file", |text| {
+        if text.is_empty() || text.contains([' ', '\n', '\t', ',']) {
+            Err("white space and `,` are not allowed".into())
+        } else {
+            Ok(())
+        }
+    }
+);
+text_setting!(
+    /// The value of a label.
+    LabelValue, "a label value (letters, digits, `-`, `_` and `.`, at most 63 characters)", |text| names::label_value(text)
+);
+text_setting!(
+    /// What the names of runs start with; part of names of folders.
+    RunPrefix, "the start of a name (lower case letters, digits and `-`, at most 30 characters)", |text| {
+        names::dns_label(text).and_then(|()| if text.len() <= 30 { Ok(()) } else { Err(format!("it has {} characters", text.len())) })
+    }
+);
+text_setting!(
+    /// Where results go besides the machine that runs: nowhere, or a bucket.
+    ResultsOutput, "`local`, `gs://BUCKET/…` or `s3://BUCKET/…`", |text| {
+        let path = ["gs://", "s3://"].iter().find_map(|s| text.strip_prefix(s));
+        let plain = |p: &str| p.starts_with(|c: char| c.is_ascii_alphanumeric()) && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
+        if text == "local" || path.is_some_and(plain) { Ok(()) } else { Err("letters, digits, `-`, `_`, `.` and `/` are allowed after `gs://` or `s3://`".into()) }
     }
 );
 
@@ -451,6 +474,19 @@ word_setting!(
         Nop = "nop",
     }
 );
+impl Harness {
+    /// The profile that is run where none is named.
+    pub fn default_profile(self) -> &'static str {
+        match self {
+            Self::InferencePerf | Self::VllmBenchmark => "sanity_random",
+            Self::Guidellm => "sanity_concurrent",
+            Self::Fmperf => "sanity_short-input",
+            Self::InferenceMax => "random_concurrent",
+            Self::Nop => "nop",
+        }
+    }
+}
+
 word_setting!(
     /// How the command of a llm-d model server is made.
     ModelCommand {
@@ -786,6 +822,36 @@ impl Setting for Parameters {
     }
     fn value(&self) -> Value {
         pairs_value(&self.0)
+    }
+    const EMPTY_IS_A_VALUE: bool = true;
+}
+
+/// Starts of `LLMDBENCH_` names, as a list or with commas between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariablePrefixes(pub Vec<String>);
+
+impl Setting for VariablePrefixes {
+    const STRUCTURED: bool = true;
+    fn expects() -> String {
+        "a list of starts of `LLMDBENCH_` names".into()
+    }
+    fn read(raw: &Raw, _: &Reading<'_>) -> Result<Self, Fault> {
+        list(raw, |text| {
+            let known = text.starts_with(variables::PREFIX) && variables::names().any(|n| n.starts_with(text));
+            if known {
+                return Ok(text.to_owned());
+            }
+            let near = crate::error::nearest(text, variables::names());
+            let fault = bad(text);
+            Err(match near {
+                Some(n) => fault.hint(format!("no name starts so; did you mean `{n}`?")),
+                None => fault.hint("no name starts so"),
+            })
+        })
+        .map(Self)
+    }
+    fn value(&self) -> Value {
+        Value::from(self.0.clone())
     }
     const EMPTY_IS_A_VALUE: bool = true;
 }
