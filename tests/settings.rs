@@ -39,7 +39,8 @@ fn compiled(edition: &str, sets: &[String]) -> Compilation {
 fn objects(c: &Compilation) -> String {
     let record =
         |v: &Value| v.at(&["metadata", "name"]).and_then(Value::as_str).is_some_and(|n| n.ends_with("-bundle"));
-    let all: String = c.bundle.manifests.iter().map(|m| &m.object.value).filter(|v| !record(v)).map(Value::to_yaml).collect();
+    let all: String =
+        c.bundle.manifests.iter().map(|m| &m.object.value).filter(|v| !record(v)).map(Value::to_yaml).collect();
     // Every setting reaches the id, which runs cite.
     all.replace(&c.bundle.id, "")
 }
@@ -134,7 +135,10 @@ fn every_used_setting_reaches_an_object() {
             let before = if particular.is_empty() {
                 before.clone()
             } else {
-                compiled(edition.name, &base.iter().cloned().chain(particular.iter().map(|s| (*s).to_owned())).collect::<Vec<_>>())
+                compiled(
+                    edition.name,
+                    &base.iter().cloned().chain(particular.iter().map(|s| (*s).to_owned())).collect::<Vec<_>>(),
+                )
             };
             if objects(&compiled(edition.name, &sets)) == objects(&before) {
                 without_effect.push(field.path.clone());

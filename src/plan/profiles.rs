@@ -54,9 +54,8 @@ fn locate(resolved: &Resolved, world: &dyn World, sources: &mut Sources) -> Resu
     let base = given.rsplit('/').next().unwrap_or(given);
     let stem = [".in", ".yaml", ".yml"].iter().fold(base, |name, end| name.strip_suffix(end).unwrap_or(name));
     let file = format!("{stem}.yaml");
-    let unreadable = |path: &str, reason: String| {
-        Diagnostic::error(Problem::Unreadable { path: path.to_owned(), reason }, span)
-    };
+    let unreadable =
+        |path: &str, reason: String| Diagnostic::error(Problem::Unreadable { path: path.to_owned(), reason }, span);
     if stem.is_empty() || crate::check::names::config_key(&file).is_err() {
         let reason = "it cannot be part of a file's name".to_owned();
         return Err(Diagnostic::error(
@@ -143,9 +142,9 @@ pub fn fill(
 fn expand(node: &Node, scope: &dyn Scope, flat: &Map, sources: &Sources, errors: &mut Errors) -> Value {
     match &node.kind {
         Kind::List(items) => Value::List(items.iter().map(|n| expand(n, scope, flat, sources, errors)).collect()),
-        Kind::Map(entries) => Value::Map(
-            entries.iter().map(|(k, v)| (k.text.clone(), expand(v, scope, flat, sources, errors))).collect(),
-        ),
+        Kind::Map(entries) => {
+            Value::Map(entries.iter().map(|(k, v)| (k.text.clone(), expand(v, scope, flat, sources, errors))).collect())
+        }
         Kind::Scalar { text, plain } => {
             let locals = HashMap::new();
             let reading = Reading { sources, locals: &locals };
@@ -201,7 +200,10 @@ fn change(profile: &mut Value, name: &str, text: &str, file: &str) -> Result<(),
         found = all.iter().filter(|p| matches(p, false)).collect();
         if found.len() > 1 && !wanted.contains(&"*") {
             let list: Vec<String> = found.iter().map(|p| format!("`{p}`")).collect();
-            let message = format!("`{name}` of `{file}` could be any of {}; write the path, `*` for every item of a list", list.join(", "));
+            let message = format!(
+                "`{name}` of `{file}` could be any of {}; write the path, `*` for every item of a list",
+                list.join(", ")
+            );
             return Err(Problem::Conflict { message });
         }
     }
@@ -209,7 +211,11 @@ fn change(profile: &mut Value, name: &str, text: &str, file: &str) -> Result<(),
         let last = |p: &String| p.rsplit('.').next().unwrap_or_default().to_owned();
         let known: Vec<String> = all.iter().cloned().chain(all.iter().map(last)).collect();
         let near = nearest(name, known.iter().map(String::as_str));
-        return Err(Problem::UnknownWord { what: "parameter of the workload profile", name: name.to_owned(), nearest: near });
+        return Err(Problem::UnknownWord {
+            what: "parameter of the workload profile",
+            name: name.to_owned(),
+            nearest: near,
+        });
     }
     for path in found {
         let slot = path.split('.').try_fold(&mut *profile, |at, key| match at {

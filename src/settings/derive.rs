@@ -122,7 +122,8 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
         "harness.workspaceDir",
     );
     // A profile that nobody chose is not held against a load generator that has no such profile.
-    if layer(o, "harness.profile") < layer(o, "harness.name") && layer(o, "harness.profile") <= Some(Layer::OwnDefaults) {
+    if layer(o, "harness.profile") < layer(o, "harness.name") && layer(o, "harness.profile") <= Some(Layer::OwnDefaults)
+    {
         s.harness.profile = ProfileName(format!("{}.yaml", s.harness.name.default_profile()));
         derived(o, "harness.profile", "harness.name");
     }

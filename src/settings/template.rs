@@ -223,7 +223,8 @@ fn check_path(path: &str) -> Result<(), Fault> {
     if is_name(path) || super::fields().iter().any(|f| f.path == path) {
         return Ok(());
     }
-    let known = super::fields().iter().map(|f| f.path.as_str()).chain(MODEL_NAMES.iter().chain(RUN_NAMES).map(|(n, _)| *n));
+    let known =
+        super::fields().iter().map(|f| f.path.as_str()).chain(MODEL_NAMES.iter().chain(RUN_NAMES).map(|(n, _)| *n));
     let problem = Problem::UnresolvedReference { reference: path.to_owned(), nearest: nearest(path, known) };
     Err(Fault { problem: Some(problem), ..Fault::found(path) }.hint("a literal `${` is written `$${`"))
 }

@@ -666,11 +666,7 @@ mod tests {
                 Image(path) => {
                     assert!(crate::settings::field_index(&format!("{path}.tag")).is_some(), "{}: {path}", variable.name)
                 }
-                Current(path) => assert!(
-                    crate::settings::template::is_name(path),
-                    "{}: {path}",
-                    variable.name
-                ),
+                Current(path) => assert!(crate::settings::template::is_name(path), "{}: {path}", variable.name),
                 _ => {}
             }
         }
