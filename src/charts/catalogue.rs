@@ -57,6 +57,16 @@ pub fn is_floating(tag: &str) -> bool {
     FLOATING.iter().any(|f| f.eq_ignore_ascii_case(tag))
 }
 
+/// The part of an image's reference that names another image from day to day, or says that there is none that does not.
+pub fn floating_part(image: &str) -> Option<&str> {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    match last.rsplit_once(':') {
+        _ if image.contains('@') => None,
+        Some((_, tag)) => Some(tag).filter(|t| is_floating(t)),
+        None => Some("no tag"),
+    }
+}
+
 /// Major, minor and patch number.
 type Version = (u32, u32, u32);
 

@@ -2,4 +2,6 @@
 
 pub mod catalogue;
 pub mod contract;
+pub mod keys;
+pub mod overrides;
 pub mod presets;

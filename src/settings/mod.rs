@@ -2,6 +2,7 @@
 
 pub mod derive;
 pub mod editions;
+pub mod helm;
 pub mod resolve;
 pub mod sections;
 pub mod template;
