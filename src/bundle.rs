@@ -199,7 +199,7 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], releases: &[
                 ("served_name", Value::from(stack.model.served_name())),
                 ("method", Value::from(stack.method.word())),
                 ("name", Value::from(stack.name.as_str())),
-                ("image", Value::from(stack.image.as_str())),
+                ("image", Value::from(stack.server.image.as_str())),
                 ("url", Value::from(format!("http://{}.{}{}:80", stack.name, s.namespace, s.cluster.domain))),
             ])
         })
@@ -399,13 +399,13 @@ fn delete_objects(manifests: &[&Manifest]) -> Vec<Value> {
 
 /// All images, each once, sorted.
 fn images(plan: &Plan) -> Vec<String> {
-    let mut all: Vec<String> = plan.stacks.iter().map(|s| s.image.clone()).collect();
+    let mut all: Vec<String> = plan.stacks.iter().flat_map(|s| s.server.images()).collect();
     all.extend(plan.download_image.clone());
     all.push(plan.benchmark_image.clone());
     all.extend(plan.evaluation_image.clone());
     if let Some(llmd) = &plan.llmd {
         let roles = llmd.stacks.iter().flat_map(|s| &s.roles).filter(|(_, r)| r.replicas > 0);
-        all.extend(roles.map(|(_, r)| r.image.clone()));
+        all.extend(roles.flat_map(|(_, r)| r.server.images()));
         all.push(llmd.sidecar_image.clone());
         let [registry, repository, name, tag] = &llmd.picker_image;
         let path = [registry.as_str(), repository, name].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>();

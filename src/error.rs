@@ -171,22 +171,30 @@ pub struct Diagnostic {
     pub span: Option<Span>,
     /// What the user can do.
     pub hint: Option<String>,
+    /// A second place that takes part, and what it is.
+    pub also: Option<(Span, String)>,
 }
 
 impl Diagnostic {
     /// An error.
     pub fn error(problem: Problem, span: impl Into<Option<Span>>) -> Self {
-        Self { severity: Severity::Error, problem, span: span.into(), hint: None }
+        Self { severity: Severity::Error, problem, span: span.into(), hint: None, also: None }
     }
 
     /// Something the user should know that stops nothing.
     pub fn note(problem: Problem, span: impl Into<Option<Span>>) -> Self {
-        Self { severity: Severity::Note, problem, span: span.into(), hint: None }
+        Self { severity: Severity::Note, problem, span: span.into(), hint: None, also: None }
     }
 
     /// Adds what the user can do.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds a second place that takes part, where it is known.
+    pub fn with_place(mut self, span: Option<Span>, what: impl Into<String>) -> Self {
+        self.also = span.map(|s| (s, what.into()));
         self
     }
 
@@ -207,6 +215,17 @@ impl Diagnostic {
                     .line_start(window.first_line)
                     .path(source.name.as_str())
                     .annotation(AnnotationKind::Primary.span(window.start..window.end)),
+            );
+        }
+        let second;
+        if let Some((span, what)) = &self.also {
+            let source = sources.get(span.source);
+            second = Window::around(&source.text, span.start, span.end);
+            group = group.element(
+                Snippet::source(second.text.as_str())
+                    .line_start(second.first_line)
+                    .path(source.name.as_str())
+                    .annotation(AnnotationKind::Context.span(second.start..second.end).label(what.as_str())),
             );
         }
         if let Some(hint) = &self.hint {

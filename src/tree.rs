@@ -172,19 +172,22 @@ impl Value {
     /// which `on` is true, `0644` is 420 and `1e3` is a number. What others rendered is read so; keys keep their text.
     pub fn from_node_as_kubectl(node: &Node) -> Self {
         match &node.kind {
-            _ if node.is_null() => Self::Null,
-            Kind::Scalar { text, plain: true } => match text.as_str() {
-                "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Self::Bool(true),
-                "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
-                    Self::Bool(false)
-                }
-                t => go_number(t).map_or_else(|| Self::String(t.to_owned()), Self::Number),
-            },
+            Kind::Scalar { text, plain: true } => Self::from_plain_as_kubectl(text),
             Kind::Scalar { text, plain: false } => Self::String(text.clone()),
             Kind::List(items) => Self::List(items.iter().map(Self::from_node_as_kubectl).collect()),
             Kind::Map(entries) => {
                 Self::Map(entries.iter().map(|(k, v)| (k.text.clone(), Self::from_node_as_kubectl(v))).collect())
             }
+        }
+    }
+
+    /// The value that `kubectl` and `helm` take a scalar without quotes for.
+    pub fn from_plain_as_kubectl(text: &str) -> Self {
+        match text {
+            "" | "~" | "null" | "Null" | "NULL" => Self::Null,
+            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Self::Bool(true),
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => Self::Bool(false),
+            t => go_number(t).map_or_else(|| Self::String(t.to_owned()), Self::Number),
         }
     }
 

@@ -131,6 +131,64 @@ impl Modelservice {
             since("a shared memory volume", "llm-d-modelservice", self.0, Version(0, 2, 10))
         }
     }
+    /// `parallelism` with ranks of a pod and pods of a replica; LeaderWorkerSet groups of that size.
+    ///
+    /// # Errors
+    /// A version that knows only tensor parallelism.
+    pub fn spreads(self, what: &str) -> Result<(), Problem> {
+        since(what, "llm-d-modelservice", self.0, Version(0, 3, 6))
+    }
+    /// `parallelism` as a whole is read.
+    pub fn has_parallelism(self) -> bool {
+        self.spreads("").is_ok()
+    }
+    /// Init containers.
+    ///
+    /// # Errors
+    /// A version without `initContainers`.
+    pub fn init_containers(self) -> Result<(), Problem> {
+        since("an init container of a model server", "llm-d-modelservice", self.0, Version(0, 3, 6))
+    }
+    /// Init containers beside the routing proxy in a LeaderWorkerSet.
+    ///
+    /// # Errors
+    /// The versions that write them as invalid YAML.
+    pub fn init_containers_in_groups(self) -> Result<(), Problem> {
+        if self.0 < Version(0, 3, 11) {
+            return Ok(());
+        }
+        let what = "an init container beside the routing sidecar of a LeaderWorkerSet";
+        since(what, "llm-d-modelservice", self.0, Version(0, 4, 9))
+    }
+    /// Fields of pods and containers that the chart has no key for.
+    ///
+    /// # Errors
+    /// A version without `extraConfig`, or whose schema refuses it.
+    pub fn extra_fields(self, what: &str) -> Result<(), Problem> {
+        if self.0 >= Version(0, 2, 5) && self.0 < Version(0, 2, 8) {
+            return Ok(());
+        }
+        let first = if self.0 < Version(0, 2, 5) { Version(0, 2, 5) } else { Version(0, 2, 9) };
+        since(what, "llm-d-modelservice", self.0, first)
+    }
+    /// `priorityClassName` is a key of its own.
+    pub fn has_priority_class(self) -> bool {
+        self.0 >= Version(0, 4, 8)
+    }
+    /// Claims of dynamic resource allocation, made for each role.
+    ///
+    /// # Errors
+    /// A version without `accelerator.dra`, or one that makes one claim for both roles.
+    pub fn claims(self) -> Result<(), Problem> {
+        since("dynamic resource allocation", "llm-d-modelservice", self.0, Version(0, 4, 1))
+    }
+    /// Variables that the chart writes into the environment, and the parallelism of the role that they hold.
+    pub fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self.has_parallelism() {
+            true => &[("TP_SIZE", "tensor"), ("DP_SIZE", "data"), ("DP_SIZE_LOCAL", "dataLocal")],
+            false => &[],
+        }
+    }
     /// `fullnameOverride`.
     ///
     /// # Errors

@@ -64,6 +64,9 @@ pub(super) fn run(args: &cli::Variables, sources: &mut Sources) -> Result<(), Er
             Effect::Current(path) => {
                 ("no effect here", format!("stands for `${{{path}}}` in templates and is never set"))
             }
+            Effect::Own => {
+                ("lists that name it", "a name of the scenario's own, for lists of environment variables".to_owned())
+            }
             Effect::Pending => ("not rendered by this version", "a scenario that sets it is refused".to_owned()),
             _ => continue,
         };
@@ -140,5 +143,9 @@ fn used_by(used: Use) -> &'static str {
         Use::Probe => "the server whose probe it is",
         Use::Image => "whatever runs the image",
         Use::Env => "environment variables that refer to it",
+        Use::Server => "the server that it stands under",
+        Use::Reference => "texts that refer to it",
+        Use::Capacity => "checks against a cluster",
+        Use::Launcher => "standalone with a launcher",
     }
 }

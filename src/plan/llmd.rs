@@ -1,13 +1,14 @@
 //! The llm-d method: releases of a gateway, of pools and of model servers, and what the servers run.
 
-use super::{Planner, StackScope, names, option_value, script};
+use super::server::{Demand, Environment, RoleScope, Server, probes};
+use super::{Planner, StackScope, known_values, names, option_value, script, shell};
 use crate::charts::contract::{self, Chart, Infra, Modelservice, Pool, Version};
 use crate::charts::presets;
 use crate::check::picker;
 use crate::error::{Diagnostic, Problem};
-use crate::settings::sections::{Chart as ChartSetting, Role as RoleSetting};
-use crate::settings::template::{Command, EnvSource, Scope};
-use crate::settings::types::{Model, ModelCommand, Preset, UriProtocol};
+use crate::settings::sections::{Chart as ChartSetting, Image, Role as RoleSetting};
+use crate::settings::template::Command;
+use crate::settings::types::{Model, ModelCommand, Preset, Registry, Repository, Tag, UriProtocol};
 use crate::tree::Value;
 
 /// The charts of the bundle and their contracts.
@@ -95,18 +96,61 @@ pub struct Stack {
 pub struct Role {
     /// Replicas; none of the role at 0.
     pub replicas: u32,
-    /// Image of the server.
-    pub image: String,
     /// How the chart makes the command.
     pub model_command: ModelCommand,
-    /// The command, for `custom`.
-    pub command: Vec<String>,
-    /// The arguments.
-    pub args: Vec<String>,
-    /// The environment.
-    pub env: Vec<Value>,
-    /// Port that the server answers on.
-    pub port: u16,
+    /// How the model is spread.
+    pub spread: Spread,
+    /// Kind of accelerator that pods claim by dynamic resource allocation, where they do.
+    pub claims: Option<&'static str>,
+    /// The server.
+    pub server: Server,
+}
+
+/// How the model of one role is spread over accelerators and pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spread {
+    /// Tensor parallel size.
+    pub tensor: u32,
+    /// Data parallel ranks of a replica.
+    pub data: u32,
+    /// Data parallel ranks of a pod.
+    pub data_local: u32,
+    /// Pods of a replica.
+    pub workers: u32,
+}
+
+impl Spread {
+    /// The number of this name in the values of the chart.
+    pub fn get(self, key: &str) -> u32 {
+        match key {
+            "tensor" => self.tensor,
+            "data" => self.data,
+            "dataLocal" => self.data_local,
+            _ => self.workers,
+        }
+    }
+
+    fn set(&mut self, key: &str, value: u32) {
+        match key {
+            "tensor" => self.tensor = value,
+            "data" => self.data = value,
+            _ => self.data_local = value,
+        }
+    }
+
+    /// Whether the whole model is in one rank on one accelerator.
+    pub fn is_single(self) -> bool {
+        self.tensor <= 1 && self.data == 1 && self.data_local == 1 && self.workers == 1
+    }
+}
+
+/// What the roles of a stack have in common.
+struct RoleContext<'a> {
+    model: &'a Model,
+    scope: &'a StackScope<'a>,
+    chart: Modelservice,
+    /// Host that KV-cache events go to.
+    events: &'a str,
 }
 
 /// Longest full name: with `-gaie` behind it no chart cuts it.
@@ -132,7 +176,7 @@ impl Planner<'_> {
         let s = &self.resolved.settings;
         let charts = self.charts()?;
         self.check_switches(charts.modelservice.0);
-        let image = self.image(&s.images.model_server, "images.modelServer");
+        let images = [("decode", &s.decode), ("prefill", &s.prefill)].map(|(name, role)| self.role_image(name, role));
         let sidecar_image = self.image(&s.images.routing_sidecar, "images.routingSidecar");
         let picker = self.image(&s.images.endpoint_picker, "images.endpointPicker");
         let tag = picker.rsplit_once(':').map_or(String::new(), |(_, t)| t.to_owned());
@@ -141,7 +185,7 @@ impl Planner<'_> {
             [s.images.endpoint_picker.registry.0.clone(), repository, s.images.endpoint_picker.name.0.clone(), tag];
         let mut stacks = Vec::new();
         for model in &s.models.0 {
-            stacks.extend(self.llmd_stack(model, &image, &charts));
+            stacks.extend(self.llmd_stack(model, &images, &charts));
         }
         let infra_release = format!("infra-{}", s.release);
         Some(Llmd {
@@ -234,19 +278,13 @@ impl Planner<'_> {
         for problem in checks.into_iter().filter_map(Result::err) {
             self.errors.push(Diagnostic::error(problem, version));
         }
-        if self.resolved.is_set("pod.annotations")
-            && !self.resolved.settings.pod.annotations.0.is_empty()
-            && let Err(problem) = chart.pod_annotations()
-        {
-            self.errors.push(Diagnostic::error(problem, self.resolved.span("pod.annotations")));
-        }
         if self.resolved.settings.pod.node_labels.as_ref().is_some_and(|l| l.0.len() > 1) {
             let what = "the chart takes one node label".to_owned();
             self.errors.push(Diagnostic::error(Problem::Unsupported { what }, self.resolved.span("pod.nodeLabels")));
         }
     }
 
-    fn llmd_stack(&mut self, model: &Model, image: &str, charts: &Charts) -> Option<Stack> {
+    fn llmd_stack(&mut self, model: &Model, images: &[String; 2], charts: &Charts) -> Option<Stack> {
         let s = &self.resolved.settings;
         let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
         let name = names::fit(&format!("{}-{label}", s.release), LONGEST);
@@ -274,12 +312,17 @@ impl Planner<'_> {
         let plugins = picker::with_api_version(plugins, api);
         let mut flat = std::mem::take(&mut self.flat);
         flat.insert("model.pickerService".into(), format!("{pool}-epp").into());
-        let scope = StackScope::new(&flat, model, &label, &s.standalone.preprocess);
+        let scope = StackScope::new(&flat, s, model, &label);
         let events = format!("{events_service}.{}{}", s.namespace, s.cluster.domain);
-        let roles = [("decode", &s.decode), ("prefill", &s.prefill)]
-            .map(|(name, role)| (name, self.role(name, role, model, image, &scope, charts.modelservice.0, &events)));
+        let context = RoleContext { model, scope: &scope, chart: charts.modelservice.0, events: &events };
+        let [decode_image, prefill_image] = images;
+        let mut notes = Vec::new();
+        let roles = [("decode", &s.decode, decode_image), ("prefill", &s.prefill, prefill_image)]
+            .map(|(name, role, image)| (name, self.role(name, role, image, &context, &mut notes)));
+        drop(scope);
         flat.shift_remove("model.pickerService");
         self.flat = flat;
+        self.notes.extend(notes);
         let mut kv_events_port = None;
         let roles = roles.map(|(name, role)| match role {
             Ok((role, port)) => {
@@ -314,117 +357,370 @@ impl Planner<'_> {
         })
     }
 
+    /// The image of a role: its own, or that of all model servers.
+    fn role_image(&mut self, name: &str, role: &RoleSetting) -> String {
+        let s = &self.resolved.settings;
+        let parts = role.image.as_ref().and_then(|i| crate::check::names::split_image(&i.0).ok());
+        let Some(parts) = parts else {
+            return self.image(&s.images.model_server, "images.modelServer");
+        };
+        let part = |key: &str| parts.iter().find(|(k, _)| *k == key).map_or(String::new(), |(_, v)| v.clone());
+        let image = Image {
+            registry: Registry(part("registry")),
+            repository: Some(part("repository")).filter(|r| !r.is_empty()).map(Repository),
+            name: Repository(part("name")),
+            tag: Some(Tag(part("tag"))),
+        };
+        self.image(&image, &format!("{name}.image"))
+    }
+
     /// What one role runs, and the port that it sends KV-cache events to.
-    #[allow(clippy::too_many_arguments)]
     fn role(
         &self,
         name: &'static str,
         role: &RoleSetting,
-        model: &Model,
         image: &str,
-        scope: &StackScope<'_>,
-        chart: Modelservice,
-        events: &str,
+        context: &RoleContext<'_>,
+        notes: &mut Vec<Diagnostic>,
     ) -> Result<(Role, Option<u16>), Diagnostic> {
         let s = &self.resolved.settings;
-        let path = |key: &str| format!("{name}.{key}");
-        let fail = |problem: Problem, key: &str| Diagnostic::error(problem, self.resolved.span(&path(key)));
-        let port = role.port.map_or(s.vllm.port.0, |p| p.0);
+        let chart = context.chart;
         let replicas = role.replicas.map_or(0, |r| r.0);
-        let env =
-            self.role_env(name, scope, chart).map_err(|p| Diagnostic::error(p, self.resolved.span("vllm.env")))?;
-        let text = |e: &Value, key: &str| e.get(key).and_then(Value::as_str).map(str::to_owned);
-        let known: script::Env = env.iter().filter_map(|e| Some((text(e, "name")?, text(e, "value")))).collect();
-        let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
-        let spelled = |w: &String| crate::charts::catalogue::vllm_option(w, tag);
-        let (mut command, mut args) = match &role.args {
-            Command::Words(words) => {
-                let literal = |text: &str| script::kubelet_literal(text, &known);
-                let words = words.iter().map(|t| t.expand_with(scope, &literal)).collect::<Result<Vec<_>, _>>();
-                (Vec::new(), words.map_err(|p| fail(p, "args"))?)
-            }
-            Command::Script(template) => {
-                let lowered = script::lower(template, scope, &known).map_err(|p| fail(p, "args"))?;
-                match lowered.words {
-                    Some(words) if role.model_command == ModelCommand::Custom => {
-                        let (program, args) = words.split_at(1);
-                        (program.to_vec(), args.to_vec())
-                    }
-                    Some(words) => (Vec::new(), words),
-                    None if role.model_command == ModelCommand::Custom => {
-                        (vec!["/bin/bash".to_owned(), "-c".to_owned()], vec![lowered.script])
-                    }
-                    None => {
-                        let message =
-                            format!("`{}` needs a shell, and the chart takes only a list of arguments", path("args"));
-                        return Err(fail(Problem::Conflict { message }, "args")
-                            .with_hint("`modelCommand: custom` runs a script"));
-                    }
-                }
-            }
+        let p = &role.parallelism;
+        let spread = Spread {
+            tensor: p.tensor.map_or(1, |t| t.0),
+            data: p.data.map_or(1, |d| d.0),
+            data_local: p.data_local.map_or(1, |d| d.0),
+            workers: p.workers.map_or(1, |w| w.0),
         };
-        args = args.iter().map(spelled).collect();
-        if role.model_command == ModelCommand::Custom {
-            if command.is_empty() {
-                let split = args.is_empty() || args[0].starts_with('-');
-                if split {
-                    command = vec!["vllm".to_owned()];
-                    args.splice(0..0, ["serve".to_owned(), model.name.clone()]);
-                } else {
-                    command = vec![args.remove(0)];
-                }
-            }
-            let words: Vec<Option<String>> = command.iter().chain(&args).cloned().map(Some).collect();
-            if let Some(Some(given)) = option_value(&words, "--port")
-                && !given.starts_with("$(")
-                && given != port.to_string()
-            {
-                let message = format!("the arguments say `--port {given}`, and `{}` is {port}", path("port"));
-                return Err(fail(Problem::Conflict { message }, "args"));
-            }
-        } else if name == "prefill" && port != s.vllm.port.0 {
-            let message = format!("the chart starts prefill on `vllm.port`, {}; `prefill.port` is {port}", s.vllm.port);
-            return Err(fail(Problem::Conflict { message }, "port")
-                .with_hint("leave `prefill.port` out, or use `modelCommand: custom`"));
+        let env = self.role_env(name, role, context, spread)?;
+        let (command, mut args, words) = self.role_command(name, role, image, context, &env)?;
+        let port = self.role_port(name, role, &words, &env, notes)?;
+        let kv_port = direct_events(&mut args, context.events, &context.model.name);
+        let spread = self.spread_of_arguments(name, role, spread, &mut args, chart)?;
+        let claims = self.claims(name, role, spread)?;
+        let accelerators = if claims.is_some() { None } else { role.accelerators };
+        let resources = Demand {
+            cpu: role.cpu.as_ref(),
+            memory: role.memory.as_ref(),
+            scratch: (&s.resources.ephemeral_storage_resource.0, role.ephemeral_storage.as_ref()),
+            accelerator: (role.accelerator_resource.as_ref(), accelerators),
+            network: (role.network_resource.as_ref(), role.network_count),
+        };
+        let mut parts = self.parts(name, context.scope)?;
+        if chart.executes_env() {
+            inert_strings(&mut parts.container);
+            inert_strings(&mut parts.pod);
         }
-        let kv_port = direct_events(&mut args, events, &model.name);
-        let role =
-            Role { replicas, image: image.to_owned(), model_command: role.model_command, command, args, env, port };
+        let server = Server {
+            image: image.to_owned(),
+            command,
+            args,
+            env,
+            port,
+            resources: resources.resources(),
+            probes: probes(&role.probes, &Value::from(port)),
+            annotations: self.annotations(Some(&role.annotations)),
+            parts,
+        };
+        let role = Role { replicas, model_command: role.model_command, spread, claims, server };
+        if replicas > 0 {
+            self.check_role(name, &role, chart)?;
+        }
         Ok((role, kv_port.filter(|_| replicas > 0)))
     }
 
-    fn role_env(&self, role: &str, scope: &dyn Scope, chart: Modelservice) -> Result<Vec<Value>, Problem> {
+    /// The parallelism that the chart is given. Commands that the chart makes get its options from there, so that the
+    /// arguments must not have them too.
+    fn spread_of_arguments(
+        &self,
+        name: &str,
+        role: &RoleSetting,
+        mut spread: Spread,
+        args: &mut Vec<String>,
+        chart: Modelservice,
+    ) -> Result<Spread, Diagnostic> {
+        if role.model_command == ModelCommand::Custom || !chart.has_parallelism() {
+            return Ok(spread);
+        }
+        for (option, key) in [
+            ("--tensor-parallel-size", "tensor"),
+            ("--data-parallel-size", "data"),
+            ("--data-parallel-size-local", "dataLocal"),
+        ] {
+            let Some(at) = args.windows(2).position(|w| w[0] == option) else { continue };
+            let path = format!("{name}.parallelism.{key}");
+            match args[at + 1].parse::<u32>() {
+                Ok(given) if given == spread.get(key) || !self.resolved.is_set(&path) => {
+                    spread.set(key, given);
+                    if given > 1 {
+                        args.drain(at..at + 2);
+                    }
+                }
+                Ok(given) => {
+                    let (args, wanted) = (format!("{name}.args"), spread.get(key));
+                    let message = format!("the arguments say `{option} {given}`, and `{path}` is {wanted}");
+                    return Err(Diagnostic::error(Problem::Conflict { message }, self.resolved.span(&args))
+                        .with_place(self.resolved.span(&path), "said here"));
+                }
+                // What only the pod knows stays in the arguments; the chart writes no option for 1.
+                Err(_) => spread.set(key, 1),
+            }
+        }
+        Ok(spread)
+    }
+
+    /// What a version of the chart cannot express.
+    fn check_role(&self, name: &str, role: &Role, chart: Modelservice) -> Result<(), Diagnostic> {
         let s = &self.resolved.settings;
-        let known = self.env_names();
-        let literal = |text: &str| script::kubelet_literal(text, &known);
-        let mut env: Vec<(String, Value)> = Vec::new();
-        let mut set = |name: &str, key: &'static str, value: Value| {
-            let entry = Value::from([("name", Value::from(name)), (key, value)]);
-            match env.iter_mut().find(|(n, _)| n == name) {
-                Some((_, e)) => *e = entry,
-                None => env.push((name.to_owned(), entry)),
+        let parts = &role.server.parts;
+        let multinode = s.modelservice.multinode.0;
+        let fields = !parts.container.is_empty() || !parts.pod.is_empty() || s.pod.pull_secret.is_some();
+        let class = s.pod.priority_class.is_some() && !chart.has_priority_class();
+        let spread = role.spread.data > 1 || role.spread.data_local > 1;
+        let extra = |key: &str| format!("{name}.extra.{key}");
+        let own = |key: &str, all: &str| {
+            let own = extra(key);
+            if self.resolved.is_set(&own) { own } else { all.to_owned() }
+        };
+        let init = !parts.init_containers.is_empty();
+        let checks = [
+            (multinode, chart.spreads("a LeaderWorkerSet"), "modelservice.multinode".to_owned()),
+            (spread, chart.spreads("data parallelism"), format!("{name}.parallelism.dataLocal")),
+            (init, chart.init_containers(), own("initContainers", "pod.extra.initContainers")),
+            (
+                init && multinode && name == "decode",
+                chart.init_containers_in_groups(),
+                own("initContainers", "pod.extra.initContainers"),
+            ),
+            (fields, chart.extra_fields("a further field of a pod or container"), own("container", "pod.extra.container")),
+            (class, chart.extra_fields("a priority class"), "pod.priorityClassName".to_owned()),
+            (role.claims.is_some(), chart.claims(), "accelerator.dynamicResourceAllocation".to_owned()),
+            (!role.server.annotations.is_empty(), chart.pod_annotations(), format!("{name}.annotations")),
+        ];
+        match checks.into_iter().find_map(|(used, result, path)| result.err().filter(|_| used).map(|p| (p, path))) {
+            // The defaults of an edition annotate pods; a version that cannot goes without.
+            Some((_, path)) if path.ends_with(".annotations") && !self.annotates(name) => Ok(()),
+            Some((problem, path)) => Err(Diagnostic::error(problem, self.resolved.span(&path))
+                .with_place(self.resolved.span("charts.modelservice.version"), "the version")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the scenario annotates the pods of a role.
+    fn annotates(&self, name: &str) -> bool {
+        let own = format!("{name}.annotations");
+        ["pod.annotations", "pod.extraAnnotations", &own].iter().any(|p| self.resolved.is_set(p))
+    }
+
+    /// The kind of accelerator that the pods of a role claim.
+    fn claims(&self, name: &str, role: &RoleSetting, spread: Spread) -> Result<Option<&'static str>, Diagnostic> {
+        let s = &self.resolved.settings;
+        const SWITCH: &str = "accelerator.dynamicResourceAllocation";
+        let resource = role.accelerator_resource.as_ref().filter(|r| r.device().is_some());
+        let (true, Some(resource), Some(count)) = (s.accelerator.dynamic.0, resource, role.accelerators) else {
+            return Ok(None);
+        };
+        if count.0 == 0 {
+            return Ok(None);
+        }
+        let unsupported = |what: String| Diagnostic::error(Problem::Unsupported { what }, self.resolved.span(SWITCH));
+        let device = resource.device().unwrap_or_default();
+        let Some(kind) = resource.kind() else {
+            return Err(unsupported(format!("the chart has no claims for accelerators that are asked for by `{device}`")));
+        };
+        let product = spread.tensor * spread.data_local;
+        if product != count.0 {
+            let what = format!("the chart claims {product} accelerators for {name}, tensor times local data parallelism; `{name}.accelerators` is {count}");
+            return Err(unsupported(what));
+        }
+        Ok(Some(kind))
+    }
+
+    /// `command` and `args` of a role, and the words of the command that starts the server; `None` for a word that only
+    /// a shell can tell.
+    fn role_command(
+        &self,
+        name: &str,
+        role: &RoleSetting,
+        image: &str,
+        context: &RoleContext<'_>,
+        env: &[Value],
+    ) -> Result<(Vec<String>, Vec<String>, Vec<Option<String>>), Diagnostic> {
+        let path = |key: &str| format!("{name}.{key}");
+        let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(&path("args")));
+        let (scope, known) = (context.scope, known_values(env));
+        let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
+        let spelled = |w: &String| crate::charts::catalogue::vllm_option(w, tag);
+        let custom = role.model_command == ModelCommand::Custom;
+        let before = role.preprocess.as_ref().filter(|p| !p.does_nothing());
+        let refers = role.args.references().contains(&path("preprocess").as_str())
+            || role.args.references().contains(&"vllm.preprocess");
+        // A preprocess script that the arguments do not mention runs all the same, where a shell can be had.
+        let before = match before.filter(|_| custom && !refers) {
+            Some(script) => Some(script::lower(&script.0, scope, &known).map_err(fail)?.script),
+            None => None,
+        };
+        let (command, args, words) = match &role.args {
+            Command::Words(words) => {
+                let literal = |text: &str| script::kubelet_literal(text, &known);
+                let words = words.iter().map(|t| t.expand_with(scope, &literal)).collect::<Result<Vec<_>, _>>();
+                let mut line: Vec<String> = words.map_err(fail)?.iter().map(spelled).collect();
+                if custom && line.first().is_none_or(|w| w.starts_with('-')) {
+                    line.splice(0..0, ["vllm".to_owned(), "serve".to_owned(), context.model.name.clone()]);
+                }
+                let words: Vec<Option<String>> = line.iter().cloned().map(Some).collect();
+                match before {
+                    Some(before) => {
+                        let quoted: Vec<String> =
+                            line.iter().map(|w| script::quote_with_variables(w, &known)).collect();
+                        let (command, args) = shell(format!("set -e\n{before}\nexec {}", quoted.join(" ")));
+                        (command, args, words)
+                    }
+                    None if custom => {
+                        let args = line.split_off(1);
+                        (line, args, words)
+                    }
+                    None => (Vec::new(), line, words),
+                }
+            }
+            Command::Script(template) => {
+                let lowered = script::lower(template, scope, &known).map_err(fail)?;
+                let script = crate::charts::catalogue::vllm_options_in(&lowered.script, tag);
+                match (lowered.words, before) {
+                    (_, Some(before)) => {
+                        let (command, args) = shell(format!("{before}\n{script}"));
+                        (command, args, lowered.server)
+                    }
+                    (Some(words), None) => {
+                        let mut words: Vec<String> = words.iter().map(spelled).collect();
+                        let server = words.iter().cloned().map(Some).collect();
+                        let args = if custom { words.split_off(1) } else { std::mem::take(&mut words) };
+                        (words, args, server)
+                    }
+                    (None, None) if custom => {
+                        let (command, args) = shell(script);
+                        (command, args, lowered.server)
+                    }
+                    (None, None) => {
+                        let message =
+                            format!("`{}` needs a shell, and the chart takes only a list of arguments", path("args"));
+                        return Err(fail(Problem::Conflict { message }).with_hint("`modelCommand: custom` runs a script"));
+                    }
+                }
             }
         };
-        if role == "prefill" {
-            set("VLLM_IS_PREFILL", "value", "1".into());
+        Ok((command, self.with_sleep_mode(args, &words, custom), words))
+    }
+
+    /// The port that a role answers on: that of its setting, or where none is set that of its own arguments.
+    fn role_port(
+        &self,
+        name: &str,
+        role: &RoleSetting,
+        words: &[Option<String>],
+        env: &[Value],
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<u16, Diagnostic> {
+        let s = &self.resolved.settings;
+        let path = format!("{name}.port");
+        let port = role.port.map_or(s.vllm.port.0, |p| p.0);
+        let fail = |message: String, path: &str| {
+            Diagnostic::error(Problem::Conflict { message }, self.resolved.span(path))
+        };
+        if role.model_command != ModelCommand::Custom {
+            if name == "prefill" && port != s.vllm.port.0 {
+                let message =
+                    format!("the chart starts prefill on `vllm.port`, {}; `prefill.port` is {port}", s.vllm.port);
+                return Err(
+                    fail(message, &path).with_hint("leave `prefill.port` out, or use `modelCommand: custom`")
+                );
+            }
+            return Ok(port);
+        }
+        let known = known_values(env);
+        let value = |word: String| match word.strip_prefix("$(").and_then(|w| w.strip_suffix(')')) {
+            Some(variable) => known.get(variable).cloned().flatten(),
+            None => Some(word),
+        };
+        let Some(given) = option_value(words, "--port").flatten().and_then(value) else { return Ok(port) };
+        if given == port.to_string() {
+            return Ok(port);
+        }
+        let message = format!("the arguments say `--port {given}`, and `{path}` is {port}");
+        let args = format!("{name}.args");
+        match given.parse::<u16>() {
+            Ok(given) if !self.resolved.is_set(&path) => {
+                let message = format!("{name} answers on port {given}, as its arguments say; `{path}` would be {port}");
+                notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(&args)));
+                Ok(given)
+            }
+            _ => Err(fail(message, &args)),
+        }
+    }
+
+    /// The environment of a role: what every server has, what the tool sets, what the scenario sets.
+    fn role_env(
+        &self,
+        name: &'static str,
+        role: &RoleSetting,
+        context: &RoleContext<'_>,
+        spread: Spread,
+    ) -> Result<Vec<Value>, Diagnostic> {
+        let s = &self.resolved.settings;
+        let known = self.env_names(name);
+        let scope = context.scope;
+        let executes = context.chart.executes_env();
+        let literal = |text: &str| script::kubelet_literal(text, &known);
+        let path = format!("{name}.env");
+        let fail = |path: &str, p: Problem| Diagnostic::error(p, self.resolved.span(path));
+        let mut env = Environment::default();
+        if name == "prefill" {
+            env.set("VLLM_IS_PREFILL", "1");
         }
         let pod_ip = Value::from([("fieldPath", "status.podIP")]);
-        set("VLLM_NIXL_SIDE_CHANNEL_HOST", "valueFrom", Value::from([("fieldRef", pod_ip)]));
-        set("VLLM_LOGGING_LEVEL", "value", s.vllm.logging_level.word().into());
-        for var in &s.vllm.env.0 {
-            match &var.source {
-                EnvSource::Value(template) => {
-                    let mut text = template.expand_with(scope, &literal)?;
-                    if chart.executes_env() {
-                        text = inert(&text);
-                    }
-                    set(&var.name, "value", text.into());
+        env.set_from("VLLM_NIXL_SIDE_CHANNEL_HOST", Value::from([("fieldRef", pod_ip)]));
+        env.set("VLLM_LOGGING_LEVEL", s.vllm.logging_level.word());
+        let own = RoleScope { stack: scope, role: name };
+        env.extend(&s.vllm.standard_env, &own, &literal).map_err(|p| fail("vllm.standardEnv", p))?;
+        self.peers(&mut env, role.peer_labels.as_ref());
+        env.extend(&s.vllm.env, scope, &literal).map_err(|p| fail("vllm.env", p))?;
+        env.extend(&role.env, scope, &literal).map_err(|p| fail(&path, p))?;
+        for (variable, key) in context.chart.environment() {
+            let (value, setting) = (spread.get(key), format!("parallelism.{key}"));
+            let Some(entry) = env.get(variable) else { continue };
+            if entry.get("value").and_then(Value::as_str) != Some(&value.to_string()) {
+                let message =
+                    format!("the chart sets `{variable}` to {value}, from `{name}.{setting}`; the environment sets it too");
+                return Err(fail(&path, Problem::Conflict { message })
+                    .with_place(self.resolved.span(&format!("{name}.{setting}")), "from here")
+                    .with_hint(format!("leave `{variable}` out, or give `{name}.{setting}` its value")));
+            }
+            env.remove(variable);
+        }
+        let mut entries = env.into_entries();
+        if executes {
+            for entry in &mut entries {
+                if let Some(Value::String(text)) = entry.map_mut().get_mut("value") {
+                    *text = inert(text);
                 }
-                EnvSource::From(from) => set(&var.name, "valueFrom", from.clone()),
             }
         }
-        Ok(env.into_iter().map(|(_, e)| e).collect())
+        Ok(entries)
     }
+}
+
+/// Makes every text of a tree one that Helm's template engine gives back as it is.
+fn inert_strings(map: &mut crate::tree::Map) {
+    fn value(v: &mut Value) {
+        match v {
+            Value::String(text) => *text = inert(text),
+            Value::List(items) => items.iter_mut().for_each(value),
+            Value::Map(map) => map.values_mut().for_each(value),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    map.values_mut().for_each(value);
 }
 
 /// A text that Helm's template engine gives back as it is.

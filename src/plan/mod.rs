@@ -7,14 +7,16 @@ pub mod names;
 pub mod profiles;
 pub mod run;
 pub mod script;
+pub mod server;
 
 use crate::charts::catalogue;
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::settings::resolve::Resolved;
-use crate::settings::sections::{Image, reference_text};
-use crate::settings::template::{Command, EnvSource, MODEL_NAMES, Referent, Scope, Script, Template};
-use crate::settings::types::{Harness, Method, Model, Platform, UriProtocol};
+use crate::settings::sections::{Image, Settings, reference_text};
+use crate::settings::template::{Command, MODEL_NAMES, Referent, Scope, Script, Template};
+use crate::settings::types::{Harness, LabelSelector, Method, Model, Platform, UriProtocol};
 use crate::tree::{Map, Value};
+use server::{Demand, Environment, RoleScope, Server, probes};
 
 /// Everything that the bundle holds, before it is text.
 #[derive(Debug, Clone)]
@@ -48,14 +50,10 @@ pub struct Stack {
     pub label: String,
     /// Name of the objects of the stack.
     pub name: String,
-    /// Image of the server.
-    pub image: String,
-    /// `command` of the server's container.
-    pub command: Vec<String>,
-    /// `args` of the server's container.
-    pub args: Vec<String>,
-    /// Environment of the server's container, in order, as Kubernetes writes it.
-    pub env: Vec<Value>,
+    /// The server.
+    pub server: Server,
+    /// Its launcher, where there is one.
+    pub launcher: Option<Server>,
     /// Folder of the model in the volume.
     pub model_dir: String,
     /// Host name of the stack's HTTPRoute.
@@ -79,32 +77,41 @@ const MODELS_DIR: &str = "models";
 /// References of one stack.
 struct StackScope<'a> {
     flat: &'a Map,
-    model: [(&'static str, String); 4],
-    preprocess: Template,
+    names: [(&'static str, String); 4],
+    scripts: Vec<(&'static str, Template)>,
 }
 
 impl<'a> StackScope<'a> {
-    fn new(flat: &'a Map, model: &Model, label: &str, preprocess: &Script) -> Self {
+    fn new(flat: &'a Map, settings: &Settings, model: &Model, label: &str) -> Self {
+        let s = settings;
+        let nothing = Script(Template::word("true"));
+        let scripts = [
+            ("vllm.preprocess", &s.vllm.preprocess),
+            ("standalone.preprocess", &s.standalone.preprocess),
+            ("decode.preprocess", s.decode.preprocess.as_ref().unwrap_or(&nothing)),
+            ("prefill.preprocess", s.prefill.preprocess.as_ref().unwrap_or(&nothing)),
+        ];
+        let script = |s: &Script| if s.does_nothing() { nothing.0.clone() } else { s.0.clone() };
         Self {
             flat,
-            model: [
+            names: [
                 ("model.name", model.name.clone()),
                 ("model.id", model.served_name().to_lowercase()),
                 ("model.label", label.to_owned()),
                 ("model.servedName", model.served_name().to_owned()),
             ],
-            preprocess: if preprocess.does_nothing() { Template::word("true") } else { preprocess.0.clone() },
+            scripts: scripts.map(|(path, s)| (path, script(s))).to_vec(),
         }
     }
 }
 
 impl Scope for StackScope<'_> {
     fn resolve(&self, path: &str) -> Option<Referent> {
-        if let Some((_, text)) = self.model.iter().find(|(n, _)| *n == path) {
+        if let Some((_, text)) = self.names.iter().find(|(n, _)| *n == path) {
             return Some(Referent::Data(text.clone()));
         }
-        if path == "standalone.preprocess" {
-            return Some(Referent::Script(self.preprocess.clone()));
+        if let Some((_, script)) = self.scripts.iter().find(|(p, _)| *p == path) {
+            return Some(Referent::Script(script.clone()));
         }
         self.flat.get(path).map(|v| Referent::Data(reference_text(v)))
     }
@@ -120,7 +127,12 @@ impl Scope for StackScope<'_> {
 /// contradict the settings.
 pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     let s = &resolved.settings;
-    let mut p = Planner { resolved, flat: resolved.flat(), errors: Errors::default(), notes: Vec::new() };
+    let mut p = Planner {
+        resolved,
+        flat: resolved.flat(),
+        errors: Errors::default(),
+        notes: Vec::new(),
+    };
     if s.harness.claim_name == s.storage.model.claim_name && s.harness.namespace.as_ref() == Some(&s.namespace) {
         let message = format!("results and models would share the claim `{}`", s.harness.claim_name);
         let d = Diagnostic::error(Problem::Conflict { message }, resolved.span("harness.claimName"));
@@ -187,10 +199,18 @@ impl Planner<'_> {
             Use::Standalone => Some("it belongs to the method `standalone`"),
             Use::Modelservice if self.llmd_too() => None,
             Use::Modelservice => Some("it belongs to the method `modelservice`"),
-            Use::Probe => self.unused_because(
+            Use::Reference => None,
+            Use::Probe | Use::Server => self.unused_because(
                 path,
-                if path.starts_with("standalone.") { Use::Standalone } else { Use::Modelservice },
+                match path.split('.').next() {
+                    Some("pod") => Use::All,
+                    Some("standalone") => Use::Standalone,
+                    _ => Use::Modelservice,
+                },
             ),
+            Use::Launcher if s.standalone.launcher.enabled.0 => self.unused_because(path, Use::Standalone),
+            Use::Launcher => Some("`standalone.launcher.enabled` is off"),
+            Use::Capacity => Some("it is for a check against a cluster, which rendering does not make"),
             Use::HttpRoute if !self.standalone_too() => Some("it belongs to the method `standalone`"),
             Use::HttpRoute if s.standalone.http_route.enabled.0 => None,
             Use::HttpRoute => Some("`standalone.httpRoute.enabled` is off"),
@@ -353,28 +373,18 @@ impl Planner<'_> {
         let s = &self.resolved.settings;
         let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
         let flat = std::mem::take(&mut self.flat);
-        let preprocess = &s.standalone.preprocess;
-        let scope = StackScope::new(&flat, model, &label, preprocess);
-        let span = |path: &str| self.resolved.span(path);
-        let result = (|| {
-            let fail = |problem: Problem, path: &str| Diagnostic::error(problem, span(path));
-            let known = self.env_names();
-            let env = self.server_env(model, &scope, &known).map_err(|p| fail(p, "vllm.env"))?;
-            let (command, args) = self.server_command(model, image, &scope, &env)?;
-            Ok((env, command, args))
-        })();
+        let scope = StackScope::new(&flat, s, model, &label);
+        let result = self.server(model, image, &scope);
         drop(scope);
         self.flat = flat;
         match result {
-            Ok((env, command, args)) => Some(Stack {
+            Ok((server, launcher)) => Some(Stack {
                 model: model.clone(),
                 method: Method::Standalone,
                 name: names::fit(&format!("{}-{label}", s.release), 52),
                 label,
-                image: image.to_owned(),
-                command,
-                args,
-                env,
+                server,
+                launcher,
                 model_dir,
                 hostname: None,
             }),
@@ -387,59 +397,144 @@ impl Planner<'_> {
         }
     }
 
+    /// The standalone server and its launcher.
+    fn server(
+        &self,
+        model: &Model,
+        image: &str,
+        scope: &StackScope<'_>,
+    ) -> Result<(Server, Option<Server>), Diagnostic> {
+        let s = &self.resolved.settings;
+        let known = self.env_names("standalone");
+        let env = self.server_env(model, scope, &known)?;
+        let (command, args) = self.server_command(model, image, scope, &env)?;
+        let parts = self.parts("standalone", scope)?;
+        let resources = Demand {
+            cpu: Some(&s.resources.cpu),
+            memory: Some(&s.resources.memory),
+            scratch: (&s.resources.ephemeral_storage_resource.0, s.standalone.ephemeral_storage.as_ref()),
+            accelerator: (s.accelerator.resource.as_ref(), s.accelerator.count),
+            network: (s.network.resource.as_ref(), s.network.count),
+        };
+        let server = Server {
+            image: image.to_owned(),
+            command,
+            args,
+            env,
+            port: self.standalone_port(),
+            resources: resources.resources(),
+            probes: probes(&s.standalone.probes, &Value::from("http")),
+            annotations: self.annotations(None),
+            parts,
+        };
+        let launcher = if s.standalone.launcher.enabled.0 { Some(self.launcher(&server, scope)?) } else { None };
+        Ok((server, launcher))
+    }
+
+    /// The port of the standalone server.
+    fn standalone_port(&self) -> u16 {
+        let s = &self.resolved.settings;
+        s.standalone.port.map_or(s.vllm.port.0, |p| p.0)
+    }
+
     /// The environment of the server: what the tool sets, with what the scenario sets in its place and after it.
-    fn server_env(&self, model: &Model, scope: &dyn Scope, known: &script::Env) -> Result<Vec<Value>, Problem> {
+    fn server_env(
+        &self,
+        model: &Model,
+        scope: &dyn Scope,
+        known: &script::Env,
+    ) -> Result<Vec<Value>, Diagnostic> {
         let s = &self.resolved.settings;
         let literal = |text: &str| script::kubelet_literal(text, known);
-        let mut env: Vec<(String, Value)> = Vec::new();
-        let mut set = |name: &str, key: &'static str, value: Value| {
-            let entry = Value::from([("name", Value::from(name)), (key, value)]);
-            match env.iter_mut().find(|(n, _)| n == name) {
-                Some((_, e)) => *e = entry,
-                None => env.push((name.to_owned(), entry)),
-            }
-        };
+        let fail = |path: &'static str| move |p: Problem| Diagnostic::error(p, self.resolved.span(path));
+        let mut env = Environment::default();
         let secret = |name: &str, key: &str| {
             let reference = [("name", Value::from(name)), ("key", Value::from(key)), ("optional", Value::Bool(true))];
             Value::from([("secretKeyRef", Value::from(reference))])
         };
         let v = &s.vllm;
-        set("LLMDBENCH_VLLM_STANDALONE_MODEL", "value", model.name.as_str().into());
-        set("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", "value", v.load_format.word().into());
-        set(
-            "LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG",
-            "value",
-            literal(&v.model_loader_extra_config.0).into(),
-        );
+        env.set("LLMDBENCH_VLLM_STANDALONE_MODEL", &model.name);
+        env.set("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", v.load_format.word());
+        env.set("LLMDBENCH_VLLM_STANDALONE_MODEL_LOADER_EXTRA_CONFIG", &literal(&v.model_loader_extra_config.0));
         let count = s.accelerator.count.map_or(0, |c| c.0);
-        set("LLMDBENCH_VLLM_COMMON_ACCELERATOR_NR", "value", count.to_string().into());
-        set("VLLM_LOGGING_LEVEL", "value", v.logging_level.word().into());
-        set("HF_HOME", "value", s.storage.model.mount_path.0.as_str().into());
+        env.set("LLMDBENCH_VLLM_COMMON_ACCELERATOR_NR", &count.to_string());
+        env.set("VLLM_LOGGING_LEVEL", v.logging_level.word());
+        env.set("HF_HOME", &s.storage.model.mount_path.0);
         for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
-            set(name, "valueFrom", secret(&s.hugging_face.secret_name.0, &s.hugging_face.secret_key.0));
+            env.set_from(name, secret(&s.hugging_face.secret_name.0, &s.hugging_face.secret_key.0));
         }
+        let own = RoleScope { stack: scope, role: "standalone" };
+        env.extend(&v.standard_env, &own, &literal).map_err(fail("vllm.standardEnv"))?;
+        self.peers(&mut env, s.standalone.peer_labels.as_ref());
         // A setting that the arguments leave out still reaches the pod where the scenario sets it.
         let referred = s.standalone.args.references();
         for (path, name) in EXPORTED {
             if self.resolved.is_set(path) && !referred.contains(path) {
                 let text = scope.resolve(path).map_or(String::new(), |r| literal(&r.text()));
-                set(name, "value", text.into());
+                env.set(name, &text);
             }
         }
-        for var in &v.env.0 {
-            match &var.source {
-                EnvSource::Value(template) => set(&var.name, "value", template.expand_with(scope, &literal)?.into()),
-                EnvSource::From(from) => set(&var.name, "valueFrom", from.clone()),
-            }
-        }
-        Ok(env.into_iter().map(|(_, e)| e).collect())
+        env.extend(&v.env, scope, &literal).map_err(fail("vllm.env"))?;
+        env.extend(&s.standalone.env, scope, &literal).map_err(fail("standalone.env"))?;
+        Ok(env.into_entries())
     }
 
-    /// The names of the variables that the server's container can have.
-    fn env_names(&self) -> script::Env {
-        let own = self.resolved.settings.vllm.env.0.iter().map(|v| v.name.as_str());
+    /// What a preprocess script needs to find the peers of a pod.
+    fn peers(&self, env: &mut Environment, labels: Option<&LabelSelector>) {
+        if let Some(labels) = labels {
+            env.set("LLMDBENCH_POD_LABELS", &labels.0);
+            env.set("LLMDBENCH_POD_NS", &self.resolved.settings.namespace.0);
+        }
+    }
+
+    /// The names of the variables that a server's container can have.
+    fn env_names(&self, role: &str) -> script::Env {
+        let s = &self.resolved.settings;
+        let own = match role {
+            "decode" => &s.decode.env,
+            "prefill" => &s.prefill.env,
+            _ => &s.standalone.env,
+        };
+        let listed = [&s.vllm.standard_env, &s.vllm.env, own].into_iter().flat_map(|l| &l.0).map(|v| v.name.as_str());
         let exported = EXPORTED.iter().map(|(_, name)| *name);
-        TOOL_VARIABLES.iter().copied().chain(exported).chain(own).map(|n| (n.to_owned(), None)).collect()
+        TOOL_VARIABLES.iter().copied().chain(exported).chain(listed).map(|n| (n.to_owned(), None)).collect()
+    }
+
+    /// The launcher beside a standalone server: the same image, environment and devices, a program of its own.
+    fn launcher(&self, server: &Server, scope: &StackScope<'_>) -> Result<Server, Diagnostic> {
+        let s = &self.resolved.settings;
+        let launcher = &s.standalone.launcher;
+        let fail = |p: Problem| Diagnostic::error(p, self.resolved.span("standalone.launcher.args"));
+        let known = known_values(&server.env);
+        let (command, args) = match &launcher.args {
+            Command::Words(words) => {
+                let literal = |text: &str| script::kubelet_literal(text, &known);
+                let words = words.iter().map(|t| t.expand_with(scope, &literal)).collect::<Result<Vec<_>, _>>();
+                let mut words = words.map_err(fail)?;
+                let before = scope.scripts.iter().find(|(p, _)| *p == "standalone.preprocess").map(|(_, t)| t);
+                match before.filter(|_| !s.standalone.preprocess.does_nothing()) {
+                    None if words.is_empty() => {
+                        return Err(fail(Problem::EmptyValue { setting: "standalone.launcher.args".into() }));
+                    }
+                    None => {
+                        let args = words.split_off(1);
+                        (words, args)
+                    }
+                    Some(before) => {
+                        let before = script::lower(before, scope, &known).map_err(fail)?.script;
+                        let line: Vec<String> =
+                            words.iter().map(|w| script::quote_with_variables(w, &known)).collect();
+                        shell(format!("set -e\n{before}\nexec {}", line.join(" ")))
+                    }
+                }
+            }
+            Command::Script(template) => shell(script::lower(template, scope, &known).map_err(fail)?.script),
+        };
+        let port = Value::from(launcher.port.0);
+        let mut probes = probes(&s.standalone.probes, &port);
+        // The launcher starts at once; what it starts is probed by whoever asked for it.
+        probes.shift_remove("startupProbe");
+        Ok(Server { command, args, port: launcher.port.0, probes, ..server.clone() })
     }
 
     /// `command` and `args` of the server's container.
@@ -452,13 +547,11 @@ impl Planner<'_> {
     ) -> Result<(Vec<String>, Vec<String>), Diagnostic> {
         let s = &self.resolved.settings;
         let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(ARGS));
-        let text = |e: &Value, key: &str| e.get(key).and_then(Value::as_str).map(str::to_owned);
-        let known: script::Env = env.iter().filter_map(|e| Some((text(e, "name")?, text(e, "value")))).collect();
-        let shell = |script: String| (vec!["/bin/bash".to_owned(), "-c".to_owned()], vec![script]);
+        let known = known_values(env);
         let before = if s.standalone.preprocess.does_nothing() {
             None
         } else {
-            let lowered = script::lower(&scope.preprocess, scope, &known);
+            let lowered = script::lower(&s.standalone.preprocess.0, scope, &known);
             Some(lowered.map_err(|p| Diagnostic::error(p, self.resolved.span("standalone.preprocess")))?.script)
         };
         let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
@@ -514,10 +607,24 @@ impl Planner<'_> {
         }
     }
 
+    /// Arguments with the option that lets the server sleep, where the scenario wants it and they do not say so.
+    fn with_sleep_mode(&self, mut args: Vec<String>, words: &[Option<String>], appends: bool) -> Vec<String> {
+        const OPTION: &str = "--enable-sleep-mode";
+        let said = args.iter().any(|a| a.contains(OPTION));
+        if !self.resolved.settings.vllm.sleep_mode.0 || said || words.is_empty() {
+            return args;
+        }
+        let script = args.len() == 1 && args[0].contains(char::is_whitespace);
+        match args.first_mut().filter(|_| script && appends) {
+            Some(script) => script.push_str(&format!(" \\\n  {OPTION}")),
+            None => args.push(OPTION.to_owned()),
+        }
+        args
+    }
+
     /// Checks the words of the server's command against the settings that probes, Service and clients go by.
     fn check_server(&self, model: &Model, words: &[Option<String>]) -> Result<(), Diagnostic> {
-        let s = &self.resolved.settings;
-        let port = s.vllm.port;
+        let port = self.standalone_port();
         let conflict = |message: String| Diagnostic::error(Problem::Conflict { message }, self.resolved.span(ARGS));
         if words.is_empty() {
             return Ok(());
@@ -525,7 +632,7 @@ impl Planner<'_> {
         // What only the pod knows is left to it.
         let known = |word: &Option<String>| word.clone().filter(|w| !w.starts_with("$("));
         match option_value(words, "--port") {
-            None if port.0 != VLLM_PORT => {
+            None if port != VLLM_PORT => {
                 return Err(conflict(format!("the arguments give no `--port`, and `vllm.port` is {port}"))
                     .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
             }
@@ -612,6 +719,17 @@ const ARGS: &str = "standalone.args";
 /// The port of a vLLM server that is told none.
 const VLLM_PORT: u16 = 8000;
 
+/// A container's variables with their values where those are known.
+fn known_values(env: &[Value]) -> script::Env {
+    let text = |e: &Value, key: &str| e.get(key).and_then(Value::as_str).map(str::to_owned);
+    env.iter().filter_map(|e| Some((text(e, "name")?, text(e, "value")))).collect()
+}
+
+/// `command` and `args` that run a script.
+fn shell(script: String) -> (Vec<String>, Vec<String>) {
+    (vec!["/bin/bash".to_owned(), "-c".to_owned()], vec![script])
+}
+
 /// Variables that the tool sets in the server's container.
 const TOOL_VARIABLES: &[&str] = &[
     "LLMDBENCH_VLLM_STANDALONE_MODEL",
@@ -622,6 +740,8 @@ const TOOL_VARIABLES: &[&str] = &[
     "HF_HOME",
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",
+    "LLMDBENCH_POD_LABELS",
+    "LLMDBENCH_POD_NS",
 ];
 
 /// Settings of the server that reach the pod by name where its arguments leave them out.
@@ -631,6 +751,13 @@ const EXPORTED: &[(&str, &str)] = &[
     ("vllm.maxNumBatchedTokens", "VLLM_MAX_NUM_BATCHED_TOKENS"),
     ("vllm.gpuMemoryUtilization", "VLLM_ACCELERATOR_MEM_UTIL"),
     ("parallelism.tensor", "VLLM_TENSOR_PARALLELISM"),
+    ("vllm.maxNumSeqs", "VLLM_MAX_NUM_SEQ"),
+    ("vllm.metricsPort", "VLLM_METRICS_PORT"),
+    ("vllm.nixlSideChannelPort", "VLLM_NIXL_SIDE_CHANNEL_PORT"),
+    ("vllm.cacheRoot", "VLLM_CACHE_ROOT"),
+    ("vllm.workerMultiprocMethod", "VLLM_WORKER_MULTIPROC_METHOD"),
+    ("vllm.ucxTls", "UCX_TLS"),
+    ("vllm.ucxSockaddrTlsPriority", "UCX_SOCKADDR_TLS_PRIORITY"),
 ];
 
 /// The word after an option, or after its `=`; `None` inside where only a shell can tell.

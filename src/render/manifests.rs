@@ -7,8 +7,10 @@ use super::{Half, Object, Removal};
 use crate::error::{Diagnostic, Errors};
 use crate::plan::llmd::{Llmd, PoolChart};
 use crate::plan::run::{Access, BY_HAND, RUN_ANNOTATION, Runs, Target};
+use crate::plan::server::{Parts, Server};
 use crate::plan::{Plan, Stack, names};
 use crate::settings::resolve::Resolved;
+use crate::settings::sections::Settings;
 use crate::settings::types::Platform;
 use crate::tree::{Map, Value};
 use minijinja::value::Value as JinjaValue;
@@ -358,14 +360,20 @@ impl Renderer<'_> {
         let strings = |list: &[String]| Value::from(list.to_vec());
         let view = Value::from([
             ("name", Value::from(stack.name.as_str())),
-            ("image", Value::from(stack.image.as_str())),
-            ("command", strings(&stack.command)),
-            ("args", strings(&stack.args)),
-            ("env", Value::List(stack.env.clone())),
+            ("image", Value::from(stack.server.image.as_str())),
+            ("command", strings(&stack.server.command)),
+            ("args", strings(&stack.server.args)),
+            ("env", Value::List(stack.server.env.clone())),
+            ("port", Value::from(stack.server.port)),
+            ("launcher", stack.launcher.as_ref().map_or(Value::Null, launcher)),
+            ("mounts", mounts(&s, stack)),
+            ("volumes", volumes(&s, stack)),
+            ("annotations", Value::Map(stack.server.annotations.clone())),
             ("model", Value::from(stack.model.name.as_str())),
             ("model_dir", Value::from(stack.model_dir.as_str())),
             ("models_dir", Value::from(format!("{}/models", s.storage.model.mount_path.0.trim_end_matches('/')))),
-            ("resources", resources(self.resolved)),
+            ("resources", Value::Map(stack.server.resources.clone())),
+            ("probes", Value::Map(stack.server.probes.clone())),
             ("deadline", Value::from(s.storage.model.download_timeout.0.saturating_add(s.timeouts.ready.0))),
             ("selector", selector(&self.labels(&identity))),
             ("preprocess", Value::from(preprocess_name(&s.release.0))),
@@ -373,6 +381,9 @@ impl Renderer<'_> {
         ]);
         let extra = Value::from([("stack", view)]);
         self.add("standalone/deployment.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
+        if let Some(deployment) = self.objects.last_mut() {
+            add_parts(&mut deployment.value, &stack.server.parts);
+        }
         self.add("standalone/service.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
         if s.standalone.http_route.enabled.0 {
             self.add("standalone/http-route.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
@@ -460,6 +471,97 @@ impl Renderer<'_> {
     }
 }
 
+/// What templates print of a launcher.
+fn launcher(server: &Server) -> Value {
+    Value::from([
+        ("command", Value::from(server.command.clone())),
+        ("args", Value::from(server.args.clone())),
+        ("probes", Value::Map(server.probes.clone())),
+    ])
+}
+
+/// Mounts of a standalone server: those of the tool where the scenario mounts nothing, and those of the scenario.
+fn mounts(s: &Settings, stack: &Stack) -> Value {
+    let theirs = &stack.server.parts.mounts;
+    let ours = [
+        ("models", s.storage.model.mount_path.0.as_str()),
+        ("shm", "/dev/shm"),
+        (PREPROCESS_VOLUME, "/setup/preprocess"),
+    ];
+    let taken = |path: &str| theirs.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(path));
+    let ours = ours
+        .into_iter()
+        .filter(|(_, path)| !taken(path))
+        .map(|(name, path)| Value::from([("name", Value::from(name)), ("mountPath", Value::from(path))]));
+    Value::List(ours.chain(theirs.iter().cloned()).collect())
+}
+
+/// The volume with the preprocess scripts.
+const PREPROCESS_VOLUME: &str = "preprocess";
+
+/// Volumes of a standalone server: those of the tool that no volume of the scenario takes the place of, and those.
+fn volumes(s: &Settings, stack: &Stack) -> Value {
+    let theirs = &stack.server.parts.volumes;
+    let mounted = |path: &str| {
+        stack.server.parts.mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(path))
+    };
+    let size = s.standalone.shared_memory.as_ref().map_or(Value::Null, |q| Value::from(q.0.as_str()));
+    let memory = Value::from([("medium", Value::from("Memory")), ("sizeLimit", size)]);
+    let claim = Value::from([("claimName", Value::from(s.storage.model.claim_name.0.as_str()))]);
+    let scripts = Value::from([
+        ("name", Value::from(preprocess_name(&s.release.0))),
+        // Everybody may read and run them.
+        ("defaultMode", Value::from(0o555u32)),
+    ]);
+    let ours = [
+        ("models", "persistentVolumeClaim", claim, false),
+        ("shm", "emptyDir", memory, mounted("/dev/shm")),
+        (PREPROCESS_VOLUME, "configMap", scripts, mounted("/setup/preprocess")),
+    ];
+    let named = |name: &str| theirs.iter().any(|v| v.get("name").and_then(Value::as_str) == Some(name));
+    let ours = ours
+        .into_iter()
+        .filter(|(name, .., taken)| !taken && !named(name))
+        .map(|(name, kind, source, _)| Value::from([("name", Value::from(name)), (kind, source)]));
+    Value::List(ours.chain(theirs.iter().cloned()).collect())
+}
+
+/// Adds to a Deployment what the scenario writes itself of its pod and of its server's container.
+fn add_parts(deployment: &mut Value, parts: &Parts) {
+    let pod = ["spec", "template", "spec"].iter().fold(deployment, |value, key| {
+        value.map_mut().entry((*key).to_owned()).or_insert(Value::Null)
+    });
+    let pod = pod.map_mut();
+    pod.extend(parts.pod.iter().map(|(k, v)| (k.clone(), v.clone())));
+    if let Some(Value::List(init)) = pod.get_mut("initContainers") {
+        init.extend(parts.init_containers.iter().cloned());
+    }
+    if let Some(Value::List(containers)) = pod.get_mut("containers")
+        && let Some(server) = containers.first_mut()
+    {
+        for (key, value) in &parts.container {
+            add_field(server.map_mut(), key, value);
+        }
+    }
+}
+
+/// Adds a field of the scenario's own to a container; ports come beside the server's own.
+fn add_field(container: &mut Map, key: &str, value: &Value) {
+    match (container.get_mut(key), value) {
+        (Some(Value::List(ours)), Value::List(theirs)) if key == "ports" => {
+            let number = |p: &Value| p.get("containerPort").cloned();
+            for port in theirs {
+                if !ours.iter().any(|o| number(o) == number(port)) {
+                    ours.push(port.clone());
+                }
+            }
+        }
+        _ => {
+            container.insert(key.to_owned(), value.clone());
+        }
+    }
+}
+
 /// Name of the ConfigMap with the preprocess scripts.
 fn preprocess_name(release: &str) -> String {
     names::fit(&format!("{release}-preprocess"), 63)
@@ -472,24 +574,6 @@ fn preprocess_files() -> Result<Value, Diagnostic> {
         files.insert(name.to_owned(), Value::from(engine::file(&format!("preprocess/{name}"))?));
     }
     Ok(Value::Map(files))
-}
-
-/// Requests and limits of a server; a device of which there are none is left out.
-fn resources(resolved: &Resolved) -> Value {
-    let s = &resolved.settings;
-    let mut map = Map::new();
-    map.insert("cpu".into(), s.resources.cpu.0.as_str().into());
-    map.insert("memory".into(), s.resources.memory.0.as_str().into());
-    if let Some(size) = &s.standalone.ephemeral_storage {
-        map.insert("ephemeral-storage".into(), size.0.as_str().into());
-    }
-    let devices = [(&s.accelerator.resource, s.accelerator.count), (&s.network.resource, s.network.count)];
-    for (name, count) in devices {
-        if let (Some(name), Some(count)) = (name, count.filter(|c| c.0 > 0)) {
-            map.insert(name.0.clone(), count.to_string().into());
-        }
-    }
-    Value::Map(map)
 }
 
 /// The labels that a selector goes by.

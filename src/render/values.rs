@@ -4,7 +4,7 @@ use super::releases::{ChartSource, Release};
 use crate::plan::Plan;
 use crate::plan::llmd::{Llmd, PoolChart, Role, Stack, inert};
 use crate::settings::resolve::Resolved;
-use crate::settings::sections::{Probes, Role as RoleSetting, Settings};
+use crate::settings::sections::{Role as RoleSetting, Settings};
 use crate::settings::types::ModelCommand;
 use crate::tree::{Map, Value};
 
@@ -191,7 +191,7 @@ fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
             map(vec![
                 ("image", text(&llmd.sidecar_image)),
                 ("secure", Value::Bool(false)),
-                ("targetPort", Value::from(stack.roles[0].1.port)),
+                ("targetPort", Value::from(stack.roles[0].1.server.port)),
             ]),
         ),
     ];
@@ -206,13 +206,12 @@ fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
     }
     let mut values = vec![
         ("fullnameOverride", text(&stack.name)),
-        ("multinode", Value::Bool(false)),
+        ("multinode", Value::Bool(s.modelservice.multinode.0)),
         ("modelArtifacts", artifacts),
         ("routing", map(routing)),
     ];
     if contract.adds_accelerators() {
-        // Resources are given whole; the chart would add its own count to them.
-        values.push(("accelerator", map(vec![("type", text("cpu"))])));
+        values.push(("accelerator", accelerator_values(stack)));
     }
     let settings = [&s.decode, &s.prefill];
     for ((name, role), setting) in stack.roles.iter().zip(settings) {
@@ -221,47 +220,85 @@ fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
     map(values)
 }
 
+/// Resources are given whole, and the chart would add its own count to them, unless it makes claims.
+fn accelerator_values(stack: &Stack) -> Value {
+    let mut templates = Map::new();
+    for kind in stack.roles.iter().filter(|(_, r)| r.replicas > 0).filter_map(|(_, r)| r.claims) {
+        // Two stacks of a namespace would both make the chart's own name.
+        templates.insert(kind.to_owned(), map(vec![("name", Value::from(format!("{}-claim-template", stack.name)))]));
+    }
+    let templates = if templates.is_empty() { Value::Null } else { Value::Map(templates) };
+    map(vec![("type", text("cpu")), ("resourceClaimTemplates", templates)])
+}
+
 fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) -> Value {
     if role.replicas == 0 {
         return map(vec![("create", Value::Bool(false)), ("replicas", Value::from(0u32))]);
     }
     let contract = llmd.charts.modelservice.0;
+    let server = &role.server;
+    let parts = &server.parts;
     let annotations = match contract.pod_annotations() {
-        Ok(()) if !s.pod.annotations.0.is_empty() => {
-            Value::Map(s.pod.annotations.0.iter().map(|(k, v)| (k.clone(), text(v))).collect::<Map>())
-        }
+        Ok(()) if !server.annotations.is_empty() => Value::Map(server.annotations.clone()),
         _ => Value::Null,
     };
-    let accelerator = s.pod.node_labels.as_ref().and_then(|l| l.0.first()).map_or(Value::Null, |(label, value)| {
+    let unless_said = |key: &str, value: Value| if parts.pod.contains_key(key) { Value::Null } else { value };
+    let labels = s.pod.node_labels.as_ref().and_then(|l| l.0.first()).map_or(Value::Null, |(label, value)| {
         map(vec![("labelKey", text(label)), ("labelValues", Value::from(vec![value.as_str()]))])
     });
     let scheduler =
         if s.pod.scheduler_name.0 == "default-scheduler" { Value::Null } else { text(&s.pod.scheduler_name.0) };
-    let resources = resources(s, setting);
-    let probes = &setting.probes;
+    let class = s.pod.priority_class.as_ref().map_or(Value::Null, |c| text(&c.0));
+    let mut extra = parts.pod.clone();
+    if let Some(secret) = &s.pod.pull_secret {
+        extra.insert("imagePullSecrets".into(), Value::List(vec![map(vec![("name", text(&secret.0))])]));
+    }
+    if class != Value::Null && !contract.has_priority_class() {
+        extra.insert("priorityClassName".into(), class.clone());
+    }
+    let or_nothing = |fields: &Map| if fields.is_empty() { Value::Null } else { Value::Map(fields.clone()) };
+    let resources = Value::Map(server.resources.clone());
     let mut container =
-        vec![("name", text("vllm")), ("image", text(&role.image)), ("modelCommand", text(role.model_command.word()))];
+        vec![("name", text("vllm")), ("image", text(&server.image)), ("modelCommand", text(role.model_command.word()))];
     if role.model_command == ModelCommand::Custom {
-        container.push(("command", strings(&role.command)));
+        container.push(("command", strings(&server.command)));
     }
     container.extend([
-        ("args", strings(&role.args)),
-        ("env", Value::List(role.env.clone())),
+        ("args", strings(&server.args)),
+        ("env", Value::List(server.env.clone())),
         ("resources", map(vec![("limits", resources.clone()), ("requests", resources)])),
-        ("mountModelVolume", Value::Bool(true)),
-        ("startupProbe", probe(probes, "startup", role.port, Some(s.probes.initial_delay.0))),
-        ("livenessProbe", probe(probes, "liveness", role.port, None)),
-        ("readinessProbe", probe(probes, "readiness", role.port, None)),
-        ("volumeMounts", mounts()),
+        ("mountModelVolume", Value::Bool(s.modelservice.mount_model.is_none_or(|m| m.0))),
     ]);
+    for (name, probe) in &server.probes {
+        if !parts.container.contains_key(name) {
+            container.push((name.as_str(), probe.clone()));
+        }
+    }
+    container.extend([("extraConfig", or_nothing(&parts.container)), ("volumeMounts", mounts(role))]);
+    let spread = role.spread;
+    let parallelism = match contract.has_parallelism() {
+        true if !spread.is_single() => {
+            let keys = ["data", "dataLocal", "tensor", "workers"];
+            map(keys.map(|k| (k, Value::from(spread.get(k)))).to_vec())
+        }
+        _ => Value::Null,
+    };
+    let claims =
+        role.claims.map_or(Value::Null, |kind| map(vec![("type", text(kind)), ("dra", Value::Bool(true))]));
+    let init = if parts.init_containers.is_empty() { Value::Null } else { Value::List(parts.init_containers.clone()) };
     map(vec![
         ("create", Value::Bool(true)),
         ("replicas", Value::from(role.replicas)),
+        ("parallelism", parallelism),
+        ("accelerator", claims),
         ("podAnnotations", annotations),
-        ("acceleratorTypes", accelerator),
-        ("schedulerName", scheduler),
+        ("acceleratorTypes", unless_said("affinity", labels)),
+        ("schedulerName", unless_said("schedulerName", scheduler)),
+        ("priorityClassName", if contract.has_priority_class() { class } else { Value::Null }),
+        ("extraConfig", or_nothing(&extra)),
+        ("initContainers", init),
         ("containers", Value::List(vec![map(container)])),
-        ("volumes", volumes(setting)),
+        ("volumes", volumes(setting, role)),
     ])
 }
 
@@ -269,11 +306,21 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
 const SCRATCH: &[(&str, &str)] =
     &[("metrics-volume", "/.config"), ("shm", "/dev/shm"), ("torch-compile-cache", "/.cache")];
 
-fn mounts() -> Value {
-    Value::List(SCRATCH.iter().map(|(n, p)| map(vec![("name", text(n)), ("mountPath", text(p))])).collect())
+/// The folders that the scenario mounts nothing at.
+fn scratch(role: &Role) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let taken = |path: &str| {
+        let at = |m: &Value| m.get("mountPath").and_then(Value::as_str).is_some_and(|p| p.trim_end_matches('/') == path);
+        role.server.parts.mounts.iter().any(at)
+    };
+    SCRATCH.iter().copied().filter(move |(_, path)| !taken(path))
 }
 
-fn volumes(setting: &RoleSetting) -> Value {
+fn mounts(role: &Role) -> Value {
+    let ours = scratch(role).map(|(n, p)| map(vec![("name", text(n)), ("mountPath", text(p))]));
+    Value::List(ours.chain(role.server.parts.mounts.iter().cloned()).collect())
+}
+
+fn volumes(setting: &RoleSetting, role: &Role) -> Value {
     let volume = |name: &str| {
         let empty = match (&setting.shared_memory, name) {
             (Some(size), "shm") => map(vec![("medium", text("Memory")), ("sizeLimit", text(&size.0))]),
@@ -282,45 +329,8 @@ fn volumes(setting: &RoleSetting) -> Value {
         };
         map(vec![("name", text(name)), ("emptyDir", empty)])
     };
-    Value::List(SCRATCH.iter().map(|(n, _)| volume(n)).collect())
-}
-
-fn resources(s: &Settings, setting: &RoleSetting) -> Value {
-    let mut all = Map::new();
-    if let Some(cpu) = &setting.cpu {
-        all.insert("cpu".into(), text(&cpu.0));
-    }
-    if let Some(memory) = &setting.memory {
-        all.insert("memory".into(), text(&memory.0));
-    }
-    if let Some(size) = &s.resources.ephemeral_storage {
-        all.insert("ephemeral-storage".into(), text(&size.0));
-    }
-    let devices = [(&s.accelerator.resource, setting.accelerators), (&setting.network_resource, setting.network_count)];
-    for (name, count) in devices {
-        if let (Some(name), Some(count)) = (name, count.filter(|c| c.0 > 0)) {
-            all.insert(name.0.clone(), Value::from(count.to_string()));
-        }
-    }
-    Value::Map(all)
-}
-
-fn probe(probes: &Probes, kind: &str, port: u16, delay: Option<u32>) -> Value {
-    let times = match kind {
-        "startup" => &probes.startup,
-        "liveness" => &probes.liveness,
-        _ => &probes.readiness,
-    };
-    let port = ("port", Value::from(port));
-    let (action, how) = match kind {
-        "liveness" => ("tcpSocket", map(vec![port])),
-        _ => ("httpGet", map(vec![("path", text(&probes.path.0)), port])),
-    };
-    map(vec![
-        (action, how),
-        ("initialDelaySeconds", delay.map_or(Value::Null, Value::from)),
-        ("periodSeconds", Value::from(times.period.0)),
-        ("timeoutSeconds", Value::from(times.timeout.0)),
-        ("failureThreshold", Value::from(times.failure_threshold.0)),
-    ])
+    let theirs = &role.server.parts.volumes;
+    let named = |name: &str| theirs.iter().any(|v| v.get("name").and_then(Value::as_str) == Some(name));
+    let ours = scratch(role).filter(|(n, _)| !named(n)).map(|(n, _)| volume(n));
+    Value::List(ours.chain(theirs.iter().cloned()).collect())
 }

@@ -1,9 +1,13 @@
 //! Values that no layer gives, made from other settings after all layers are merged.
 
 use super::resolve::{Layer, Origin, Resolved};
-use super::types::{Count, ObjectName, Port, ProfileName, ResourceName};
+use super::sections::Settings;
+use super::types::{AcceleratorResource, Count, ObjectName, Port, Positive, ProfileName, ResourceName};
 use crate::error::{Diagnostic, Errors, Problem};
 use indexmap::IndexMap;
+
+/// The network device that `auto` stands for.
+const RDMA: &str = "rdma/ib";
 
 type Origins = IndexMap<String, Origin>;
 
@@ -15,9 +19,13 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
     let mut errors = Errors::default();
     let s = &mut resolved.settings;
     let o = &mut resolved.origins;
+    let asked = |path: &str| resolved.words.iter().any(|(p, word, _)| p == path && word == "auto");
 
     if s.accelerator.resource.is_none() {
-        s.accelerator.resource = Some(ResourceName("nvidia.com/gpu".into()));
+        s.accelerator.resource = Some(AcceleratorResource::Device("nvidia.com/gpu".into()));
+    }
+    if s.accelerator.resource == Some(AcceleratorResource::Cpu) && s.accelerator.count.is_none() {
+        fill(&mut s.accelerator.count, Some(Count(0)), o, "accelerator.count", "accelerator.resource");
     }
     // Each of the two is made from the other; where neither is given, one accelerator.
     let ranks = s.parallelism.data_local.0;
@@ -59,6 +67,15 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
         (Some(_), Some(_)) => {}
     }
 
+    for (path, resource) in [
+        ("network.resource", &mut s.network.resource),
+        ("decode.networkResource", &mut s.decode.network_resource),
+        ("prefill.networkResource", &mut s.prefill.network_resource),
+    ] {
+        if asked(path) {
+            *resource = Some(ResourceName(RDMA.into()));
+        }
+    }
     if s.network.resource.is_some() {
         fill(&mut s.network.count, Some(Count(1)), o, "network.count", "network.resource");
     } else if s.network.count.is_some_and(|c| c.0 > 0) {
@@ -85,30 +102,18 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
         "resources.ephemeralStorage",
     );
 
-    let (replicas, count, network_count) = (s.replicas, s.accelerator.count, s.network.count);
-    for (name, role) in [("decode", &mut s.decode), ("prefill", &mut s.prefill)] {
-        let path = |key: &str| format!("{name}.{key}");
-        fill(&mut role.replicas, Some(replicas), o, &path("replicas"), "replicas");
-        fill(&mut role.accelerators, count, o, &path("accelerators"), "accelerator.count");
-        fill(
-            &mut role.gpu_memory_utilization,
-            Some(s.vllm.gpu_memory_utilization.clone()),
-            o,
-            &path("gpuMemoryUtilization"),
-            "vllm.gpuMemoryUtilization",
-        );
-        fill(&mut role.network_resource, s.network.resource.clone(), o, &path("networkResource"), "network.resource");
-        fill(&mut role.network_count, network_count, o, &path("networkCount"), "network.count");
-        fill(&mut role.cpu, Some(s.resources.cpu.clone()), o, &path("cpu"), "resources.cpu");
-        fill(&mut role.memory, Some(s.resources.memory.clone()), o, &path("memory"), "resources.memory");
-        inherit(
-            &mut role.shared_memory,
-            &s.resources.shared_memory,
-            o,
-            &path("sharedMemory"),
-            "resources.sharedMemory",
-        );
-        fill(&mut role.port, Some(Port(s.vllm.port.0)), o, &path("port"), "vllm.port");
+    fill(&mut s.standalone.port, Some(Port(s.vllm.port.0)), o, "standalone.port", "vllm.port");
+    fill(&mut s.standalone.peer_labels, s.pod.peer_labels.clone(), o, "standalone.peerLabels", "pod.peerLabels");
+    override_by(
+        &mut s.standalone.preprocess,
+        Some(s.vllm.preprocess.clone()),
+        o,
+        "standalone.preprocess",
+        "vllm.preprocess",
+    );
+    probes(s, o);
+    for name in ["decode", "prefill"] {
+        role(s, name, o, &mut errors);
     }
 
     fill(&mut s.harness.namespace, Some(s.namespace.clone()), o, "harness.namespace", "namespace");
@@ -130,6 +135,92 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
     errors.into_result()
 }
 
+/// Paths and thresholds of probes that stand for every server.
+fn probes(s: &mut Settings, o: &mut Origins) {
+    let common = s.probes.clone();
+    for (name, probes) in [
+        ("standalone", &mut s.standalone.probes),
+        ("decode", &mut s.decode.probes),
+        ("prefill", &mut s.prefill.probes),
+    ] {
+        let path = |key: &str| format!("{name}.probes.{key}");
+        let startup = &mut probes.startup;
+        let delay = Some(common.initial_delay);
+        fill(&mut startup.initial_delay, delay, o, &path("startup.initialDelay"), "probes.startupInitialDelay");
+        inherit(&mut startup.path, &common.startup_path, o, &path("startup.path"), "probes.startupPath");
+        let (threshold, from) = (common.failure_threshold, "probes.startupFailureThreshold");
+        override_by(&mut startup.failure_threshold, threshold, o, &path("startup.failureThreshold"), from);
+        inherit(&mut probes.readiness.path, &common.readiness_path, o, &path("readiness.path"), "probes.readinessPath");
+    }
+}
+
+/// What a role of the llm-d method takes from the settings of all servers.
+fn role(s: &mut Settings, name: &str, o: &mut Origins, errors: &mut Errors) {
+    let path = |key: &str| format!("{name}.{key}");
+    let port = match name {
+        "decode" => (Port(s.vllm.metrics_port.0), "vllm.metricsPort"),
+        _ => (Port(s.vllm.port.0), "vllm.port"),
+    };
+    let role = if name == "decode" { &mut s.decode } else { &mut s.prefill };
+    fill(&mut role.replicas, Some(s.replicas), o, &path("replicas"), "replicas");
+    let resource = s.accelerator.resource.clone();
+    fill(&mut role.accelerator_resource, resource, o, &path("acceleratorResource"), "accelerator.resource");
+    let p = &mut role.parallelism;
+    let local = Some(s.parallelism.data_local);
+    fill(&mut p.data_local, local, o, &path("parallelism.dataLocal"), "parallelism.dataLocal");
+    fill(&mut p.data, s.parallelism.data, o, &path("parallelism.data"), "parallelism.data");
+    fill(&mut p.workers, Some(s.parallelism.workers), o, &path("parallelism.workers"), "parallelism.workers");
+    let local = p.data_local.map_or(1, |l| l.0);
+    let workers = p.workers.map_or(1, |w| w.0);
+    fill(&mut p.data, Some(Positive(local * workers)), o, &path("parallelism.data"), &path("parallelism.dataLocal"));
+
+    let (tensor, count) = (path("parallelism.tensor"), path("accelerators"));
+    let asks_for_spread = p.tensor.is_some() || is_set(o, &path("parallelism.dataLocal"));
+    match (p.tensor, role.accelerators) {
+        // The particular number of accelerators says more than a default of the general tensor parallel size.
+        (None, Some(given)) if !is_set(o, "parallelism.tensor") => {
+            fill(&mut p.tensor, Some(Count((given.0 / local).max(1))), o, &tensor, &count);
+        }
+        _ => fill(&mut p.tensor, s.parallelism.tensor, o, &tensor, "parallelism.tensor"),
+    }
+    let none = s.accelerator.count.filter(|c| c.0 == 0);
+    if role.accelerator_resource == Some(AcceleratorResource::Cpu) {
+        fill(&mut role.accelerators, Some(Count(0)), o, &count, &path("acceleratorResource"));
+    } else if asks_for_spread && none.is_none() {
+        let product = p.tensor.map(|t| Count(t.0 * local));
+        fill(&mut role.accelerators, product, o, &count, &tensor);
+    }
+    fill(&mut role.accelerators, s.accelerator.count, o, &count, "accelerator.count");
+    let (Some(size), Some(given)) = (p.tensor, role.accelerators) else { return };
+    // A chip of these has several cores, and each of them can be a rank.
+    let cores = role.accelerator_resource.as_ref().and_then(AcceleratorResource::kind) == Some("google");
+    if asks_for_spread && !cores && given.0 != 0 && size.0 * local > given.0 {
+        let message = format!(
+            "tensor parallelism {size} times {local} local data parallel ranks of {name} needs {} accelerators; a pod has {given}",
+            size.0 * local
+        );
+        let span = o.get(&tensor).and_then(|o| o.span);
+        errors.push(Diagnostic::error(Problem::Conflict { message }, span));
+    }
+
+    let share = Some(s.vllm.gpu_memory_utilization.clone());
+    fill(&mut role.gpu_memory_utilization, share, o, &path("gpuMemoryUtilization"), "vllm.gpuMemoryUtilization");
+    fill(&mut role.network_resource, s.network.resource.clone(), o, &path("networkResource"), "network.resource");
+    fill(&mut role.network_count, s.network.count, o, &path("networkCount"), "network.count");
+    if role.network_resource.is_some() {
+        fill(&mut role.network_count, Some(Count(1)), o, &path("networkCount"), &path("networkResource"));
+    }
+    fill(&mut role.cpu, Some(s.resources.cpu.clone()), o, &path("cpu"), "resources.cpu");
+    fill(&mut role.memory, Some(s.resources.memory.clone()), o, &path("memory"), "resources.memory");
+    let shared = &s.resources.shared_memory;
+    inherit(&mut role.shared_memory, shared, o, &path("sharedMemory"), "resources.sharedMemory");
+    let scratch = &s.resources.ephemeral_storage;
+    inherit(&mut role.ephemeral_storage, scratch, o, &path("ephemeralStorage"), "resources.ephemeralStorage");
+    fill(&mut role.preprocess, Some(s.vllm.preprocess.clone()), o, &path("preprocess"), "vllm.preprocess");
+    fill(&mut role.peer_labels, s.pod.peer_labels.clone(), o, &path("peerLabels"), "pod.peerLabels");
+    fill(&mut role.port, Some(port.0), o, &path("port"), port.1);
+}
+
 /// Sets what is not set.
 fn fill<T>(slot: &mut Option<T>, value: Option<T>, origins: &mut Origins, path: &str, from: &str) {
     if slot.is_none() && value.is_some() {
@@ -145,6 +236,21 @@ fn inherit<T: Clone>(slot: &mut Option<T>, general: &Option<T>, origins: &mut Or
         slot.clone_from(general);
         derived(origins, path, from);
     }
+}
+
+/// Takes the general value where a higher layer gives that one.
+fn override_by<T>(slot: &mut T, general: Option<T>, origins: &mut Origins, path: &str, from: &str) {
+    if let Some(value) = general
+        && layer(origins, from) > layer(origins, path)
+    {
+        *slot = value;
+        derived(origins, path, from);
+    }
+}
+
+/// Whether a layer above the defaults gives the value.
+fn is_set(origins: &Origins, path: &str) -> bool {
+    origins.get(path).is_some_and(|o| o.layer > Layer::OwnDefaults && o.derived_from.is_none())
 }
 
 /// The layer that a setting's value comes from.

@@ -3,6 +3,7 @@
 pub mod derive;
 pub mod editions;
 pub mod helm;
+pub mod payload;
 pub mod resolve;
 pub mod sections;
 pub mod template;
@@ -35,6 +36,14 @@ pub enum Use {
     Image,
     /// The server whose probe it is.
     Probe,
+    /// The server that it stands under, or both methods.
+    Server,
+    /// Texts that refer to it.
+    Reference,
+    /// The check whether a model fits on the accelerators.
+    Capacity,
+    /// The launcher of the standalone method.
+    Launcher,
     /// Environment variables that refer to it.
     Env,
 }
@@ -56,6 +65,8 @@ pub struct Field {
     pub from_file: bool,
     /// Whether its value is a list or mapping in YAML.
     pub structured: bool,
+    /// Whether a text is YAML itself.
+    pub yaml: bool,
     /// Who uses it.
     pub used_by: Use,
     /// Words that stand for "none given", and what is rendered then (nothing to tell where that is empty).

@@ -331,7 +331,7 @@ fn edition_of_names(names: &[&str]) -> (&'static str, String) {
     let one = |edition: Editions, effective: bool| {
         names.iter().find(|n| {
             variables::find(n)
-                .is_some_and(|v| v.editions == edition && matches!(v.effect, Effect::None(_)) != effective)
+                .is_some_and(|v| v.editions == edition && matches!(v.effect, Effect::None(_) | Effect::Own) != effective)
         })
     };
     let only = |n: &str| format!("`{n}` exists in no other");
@@ -476,7 +476,7 @@ impl Collector<'_> {
             last.insert(assignment.name.clone(), assignment);
         }
         for assignment in last.values() {
-            let known = variables::find(&assignment.name).is_some();
+            let known = variables::find(&assignment.name).is_some_and(|v| v.effect != Effect::Own);
             if !known && (!assignment.name.starts_with(variables::PREFIX) || is_mentioned(&text, &assignment.name)) {
                 let value = match &assignment.value {
                     Text::Inline(t) | Text::Document { text: t, .. } => t.clone(),
@@ -596,6 +596,9 @@ impl Collector<'_> {
             )),
             Effect::Current(_) => self.no_effect(variable, "it is set from the model of each stack", &text, name_span),
             Effect::None(reason) => self.no_effect(variable, reason, &text, name_span),
+            Effect::Own => {
+                self.no_effect(variable, "no text and no list of environment variables refers to it", &text, name_span);
+            }
             // No snippet: the line holds the credential.
             Effect::Secret(reason) => self.no_effect(variable, reason, &text, None),
         }
@@ -639,7 +642,7 @@ impl Collector<'_> {
             _ => return None,
         };
         let between = self.mixed && layer == Layer::Scenario && !self.is_said_otherwise(variable, layer);
-        if matches!(variable.effect, Effect::None(_)) || layer == Layer::Environment || between {
+        if matches!(variable.effect, Effect::None(_) | Effect::Own) || layer == Layer::Environment || between {
             return None;
         }
         let instead = match variable.effect {
@@ -662,6 +665,7 @@ impl Collector<'_> {
 
     /// A value that names a file stands for the file's text, where the setting takes that.
     fn file_or(&mut self, raw: Raw, field: &Field, span: Span) -> Raw {
+        let raw = self.yaml_text(raw, field);
         let text = match &raw {
             Raw::Text(t) => t.as_str(),
             Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) => text.as_str(),
@@ -691,6 +695,19 @@ impl Collector<'_> {
                 raw
             }
         }
+    }
+
+    /// A text that is YAML itself becomes a document with places of its own; lines marked `#noconfig` are left out.
+    fn yaml_text(&mut self, raw: Raw, field: &Field) -> Raw {
+        const LEFT_OUT: &str = "#noconfig";
+        let (text, name) = match &raw {
+            Raw::Text(t) if field.yaml && t.contains(['\n', ':', '{']) => (t.clone(), format!("value of `{}`", field.path)),
+            Raw::Document(t, id) if field.yaml && t.contains(LEFT_OUT) => (t.clone(), self.sources.get(*id).name.clone()),
+            _ => return raw,
+        };
+        let kept: String = text.split_inclusive('\n').filter(|line| !line.contains(LEFT_OUT)).collect();
+        let id = self.sources.add(name, kept.as_str());
+        Raw::Document(kept, id)
     }
 
     fn finish(mut self) -> Result<Resolved, Errors> {

@@ -4,6 +4,7 @@
 //! paths of `--set`, the reference printed by `variables` and the meaning shown for it all come from here; defaults are
 //! in `scenarios/defaults/`, names of variables in [`super::variables`].
 
+use super::payload::{Fragment, Objects};
 use super::template::{Command, EnvList, Script};
 use super::types::*;
 use super::{Field, Use};
@@ -57,6 +58,7 @@ macro_rules! section {
             empty_is_a_value: <$type as Setting>::EMPTY_IS_A_VALUE,
             from_file: <$type as Setting>::FROM_FILE,
             structured: <$type as Setting>::STRUCTURED,
+            yaml: <$type as Setting>::YAML,
             used_by: Use::$used,
             words: &[$($word),*],
         })
@@ -149,6 +151,17 @@ section! {
         /// Access mode of the claims.
         set access_mode: AccessMode = "accessMode" by All;
         sub model: ModelVolume = "model";
+        sub extra: ExtraVolume = "extra";
+    }
+}
+
+section! {
+    /// A further claim, for what the scenario's own volumes mount.
+    ExtraVolume {
+        /// Name of the claim; none is made without one.
+        set claim_name: Option<ObjectName> = "claimName" by All, "" means "";
+        /// Size of the claim.
+        set size: Quantity = "size" by All;
     }
 }
 
@@ -184,10 +197,14 @@ section! {
 section! {
     /// Accelerators of a model server.
     Accelerator {
-        /// Extended resource to ask for.
-        set resource: Option<ResourceName> = "resource" by All, "auto" means "`nvidia.com/gpu` is used";
+        /// Extended resource to ask for, or the kind of accelerator; `cpu` for none.
+        set resource: Option<AcceleratorResource> = "resource" by All, "auto" means "`nvidia.com/gpu` is used";
         /// Accelerators of each pod. Not set: tensor parallelism times local data parallelism.
         set count: Option<Count> = "count" by All, "auto" means "";
+        /// Memory of one accelerator, in gigabytes.
+        set memory: Option<Positive> = "memory" by Capacity, "auto" means "", "" means "";
+        /// Whether pods claim accelerators by dynamic resource allocation instead of an extended resource.
+        set dynamic: Switch = "dynamicResourceAllocation" by Modelservice;
     }
 }
 
@@ -196,8 +213,12 @@ section! {
     Parallelism {
         /// Tensor parallel size. Not set: accelerators of each local data parallel rank.
         set tensor: Option<Count> = "tensor" by All;
-        /// Data parallel ranks on one node.
+        /// Data parallel ranks in one pod.
         set data_local: Positive = "dataLocal" by All;
+        /// Data parallel ranks of one replica. Not set: those of one pod times the pods of one replica.
+        set data: Option<Positive> = "data" by Modelservice, "" means "";
+        /// Pods of one replica, a group of a LeaderWorkerSet.
+        set workers: Positive = "workers" by Modelservice;
     }
 }
 
@@ -205,9 +226,9 @@ section! {
     /// A network device such as RDMA.
     Network {
         /// Extended resource to ask for.
-        set resource: Option<ResourceName> = "resource" by All, "" means "";
+        set resource: Option<ResourceName> = "resource" by All, "" means "", "auto" means "`rdma/ib` is used";
         /// How many of it each pod asks for. Not set: 1 where a resource is set.
-        set count: Option<Count> = "count" by All, "" means "";
+        set count: Option<Count> = "count" by All, "" means "", "auto" means "";
     }
 }
 
@@ -222,6 +243,8 @@ section! {
         set shared_memory: Option<Quantity> = "sharedMemory" by All;
         /// Local scratch space of each pod, for every server that sets no other.
         set ephemeral_storage: Option<Quantity> = "ephemeralStorage" by All, "" means "";
+        /// Resource that scratch space is asked for by.
+        set ephemeral_storage_resource: AnyResourceName = "ephemeralStorageResource" by All;
     }
 }
 
@@ -234,6 +257,33 @@ section! {
         set scheduler_name: ObjectName = "schedulerName" by All;
         /// Annotations of the pods of model servers.
         set annotations: Annotations = "annotations" by All, "auto" means "";
+        /// Further annotations of the pods of model servers, such as the networks that they join.
+        set extra_annotations: Annotations = "extraAnnotations" by All, "auto" means "";
+        /// Priority class of the pods of model servers.
+        set priority_class: Option<ObjectName> = "priorityClassName" by All, "none" means "", "None" means "", "NONE" means "", "" means "";
+        /// Secret with the credentials of the registry that images come from. It is not made here.
+        set pull_secret: Option<ObjectName> = "pullSecret" by All, "" means "";
+        /// Secret with a kubeconfig, for volumes that the scenario writes. It is not made here.
+        set context_secret: ObjectName = "contextSecret" by Reference;
+        /// Labels of the peers of a pod, which its preprocess script looks for.
+        set peer_labels: Option<LabelSelector> = "peerLabels" by All, "" means "";
+        sub extra: Extras = "extra";
+    }
+}
+
+section! {
+    /// Parts of pods that a scenario writes itself. Those of `pod`, of the method and of the role are put together.
+    Extras {
+        /// Volumes of the pod.
+        set volumes: Objects = "volumes" by Server;
+        /// Mounts of the server's container.
+        set mounts: Objects = "volumeMounts" by Server;
+        /// Further fields of the server's container.
+        set container: Fragment = "container" by Server;
+        /// Further fields of the pod.
+        set pod: Fragment = "pod" by Server;
+        /// Containers that run before the server's.
+        set init_containers: Objects = "initContainers" by Server;
     }
 }
 
@@ -242,6 +292,12 @@ section! {
     CommonProbes {
         /// Seconds before the first startup probe.
         set initial_delay: Seconds = "startupInitialDelay" by All;
+        /// Failures of the startup probe in a row after which a server is started again.
+        set failure_threshold: Option<Positive> = "startupFailureThreshold" by All;
+        /// Path of the startup probe.
+        set startup_path: Option<ContainerPath> = "startupPath" by All;
+        /// Path of the readiness probe.
+        set readiness_path: Option<ContainerPath> = "readinessPath" by All;
     }
 }
 
@@ -262,12 +318,22 @@ section! {
     Vllm {
         /// Port that the server answers on.
         set port: Port = "port" by All;
+        /// Port of a server that stands behind a routing sidecar; its metrics are there.
+        set metrics_port: Port = "metricsPort" by Env;
+        /// Port over which servers agree on transfers of KV caches.
+        set nixl_port: Port = "nixlSideChannelPort" by Env;
         /// Longest context, in tokens.
         set max_model_len: Positive = "maxModelLen" by All;
         /// Size of a block of the KV cache, in tokens.
         set block_size: Positive = "blockSize" by All;
         /// Most tokens in one batch.
         set max_num_batched_tokens: Positive = "maxNumBatchedTokens" by All;
+        /// Most sequences in one batch.
+        set max_num_seqs: Positive = "maxNumSeqs" by Env;
+        /// Memory of the host that offloaded KV caches may take, in bytes.
+        set cpu_bytes: Bytes = "cpuBytesToUse" by Reference;
+        /// Blocks of the KV cache in the memory of the host.
+        set cpu_blocks: Count = "numCpuBlocks" by Reference;
         /// Share of accelerator memory that the server may use.
         set gpu_memory_utilization: Fraction = "gpuMemoryUtilization" by All;
         /// How weights are loaded.
@@ -280,6 +346,20 @@ section! {
         set allow_long_max_model_len: Switch = "allowLongMaxModelLen" by Env;
         /// Whether the endpoints for developers (sleep, wake up) are served.
         set server_dev_mode: Switch = "serverDevMode" by Env;
+        /// Whether the server can be put to sleep (its `--enable-sleep-mode`).
+        set sleep_mode: Switch = "enableSleepMode" by All;
+        /// Folder of the server's caches.
+        set cache_root: ContainerPath = "cacheRoot" by Env;
+        /// How the server starts its workers.
+        set worker_method: WorkerMethod = "workerMultiprocMethod" by Env;
+        /// Transports of UCX for KV caches.
+        set ucx_tls: Word = "ucxTls" by Env;
+        /// Transport of UCX for sockets.
+        set ucx_priority: Word = "ucxSockaddrTlsPriority" by Env;
+        /// Script that runs before the server starts, for every server that sets no other; `true` for none.
+        set preprocess: Script = "preprocess" by All;
+        /// Environment variables that every server has. A name in `env` takes the value given there.
+        set standard_env: EnvList = "standardEnv" by All;
         /// Environment variables of the server. A name that the tool sets too takes the value given here.
         set env: EnvList = "env" by All;
     }
@@ -291,6 +371,12 @@ section! {
         sub image: Image = "image";
         /// Script that runs before the server starts; `true` for none. Scripts of the tool are in `/setup/preprocess`.
         set preprocess: Script = "preprocess" by Standalone;
+        /// Port that the server answers on. Not set: `vllm.port`.
+        set port: Option<Port> = "port" by Standalone;
+        /// Environment variables of this server; a name that `vllm.env` sets too takes the value given here.
+        set env: EnvList = "env" by Standalone;
+        /// Labels of the peers of a pod, which its preprocess script looks for.
+        set peer_labels: Option<LabelSelector> = "peerLabels" by Standalone, "" means "";
         /// What the container runs: a list of arguments (of `vllm serve MODEL` where the first is an option), or a shell script.
         set args: Command = "args" by Standalone;
         /// Local scratch space of each pod.
@@ -301,6 +387,22 @@ section! {
         set route: Switch = "route" by OpenShift;
         sub http_route: HttpRoute = "httpRoute";
         sub probes: Probes = "probes";
+        sub extra: Extras = "extra";
+        sub launcher: Launcher = "launcher";
+    }
+}
+
+section! {
+    /// A second container beside the standalone server that starts and stops servers on request.
+    Launcher {
+        /// Whether it exists.
+        set enabled: Switch = "enabled" by Standalone;
+        /// Port of its API.
+        set port: Port = "port" by Launcher;
+        /// Port of the server that it starts.
+        set vllm_port: Port = "vllmPort" by Launcher;
+        /// What it runs: a list of arguments, or a shell script.
+        set args: Command = "args" by Launcher;
     }
 }
 
@@ -323,9 +425,39 @@ section! {
     Probes {
         /// Path that answers when the server is healthy.
         set path: ContainerPath = "path" by Probe;
-        sub startup: ProbeTimes = "startup";
+        sub startup: StartupProbe = "startup";
         sub liveness: ProbeTimes = "liveness";
-        sub readiness: ProbeTimes = "readiness";
+        sub readiness: ReadinessProbe = "readiness";
+    }
+}
+
+section! {
+    /// The probe that waits for the server to start.
+    StartupProbe {
+        /// Seconds before the first probe.
+        set initial_delay: Option<Seconds> = "initialDelay" by Probe;
+        /// Path, where it is another than that of all probes.
+        set path: Option<ContainerPath> = "path" by Probe;
+        /// Seconds between two probes.
+        set period: Positive = "period" by Probe;
+        /// Seconds after which a probe counts as failed.
+        set timeout: Positive = "timeout" by Probe;
+        /// Failures in a row after which the server is started again.
+        set failure_threshold: Positive = "failureThreshold" by Probe;
+    }
+}
+
+section! {
+    /// The probe that tells whether the server takes requests.
+    ReadinessProbe {
+        /// Path, where it is another than that of all probes.
+        set path: Option<ContainerPath> = "path" by Probe;
+        /// Seconds between two probes.
+        set period: Positive = "period" by Probe;
+        /// Seconds after which a probe counts as failed.
+        set timeout: Positive = "timeout" by Probe;
+        /// Failures in a row after which the server gets no requests.
+        set failure_threshold: Positive = "failureThreshold" by Probe;
     }
 }
 
@@ -346,20 +478,35 @@ section! {
     Role {
         /// Replicas; 0 for none of this role.
         set replicas: Option<Count> = "replicas" by Modelservice, "NA" means "";
-        /// Accelerators of each pod.
+        /// Accelerators of each pod. Not set: tensor parallelism times local data parallelism.
         set accelerators: Option<Count> = "accelerators" by Modelservice, "auto" means "", "NA" means "";
+        /// Extended resource to ask for, or the kind of accelerator; `cpu` for none.
+        set accelerator_resource: Option<AcceleratorResource> = "acceleratorResource" by Modelservice, "auto" means "", "" means "";
+        sub parallelism: RoleParallelism = "parallelism";
         /// Share of accelerator memory that the server may use.
         set gpu_memory_utilization: Option<Fraction> = "gpuMemoryUtilization" by Modelservice;
         /// Network device to ask for.
-        set network_resource: Option<ResourceName> = "networkResource" by Modelservice, "" means "";
+        set network_resource: Option<ResourceName> = "networkResource" by Modelservice, "" means "", "auto" means "`rdma/ib` is used";
         /// How many of it each pod asks for.
-        set network_count: Option<Count> = "networkCount" by Modelservice, "" means "";
+        set network_count: Option<Count> = "networkCount" by Modelservice, "" means "", "auto" means "";
         /// CPU of each pod.
         set cpu: Option<CpuQuantity> = "cpu" by Modelservice;
         /// Memory of each pod.
         set memory: Option<Quantity> = "memory" by Modelservice;
         /// Size of `/dev/shm`.
         set shared_memory: Option<Quantity> = "sharedMemory" by Modelservice;
+        /// Local scratch space of each pod.
+        set ephemeral_storage: Option<Quantity> = "ephemeralStorage" by Modelservice, "" means "";
+        /// Image, where it is another than `images.modelServer`.
+        set image: Option<ImageReference> = "image" by Modelservice, "" means "";
+        /// Script that runs before the server starts; `true` for none.
+        set preprocess: Option<Script> = "preprocess" by Modelservice;
+        /// Environment variables of this role; a name that `vllm.env` sets too takes the value given here.
+        set env: EnvList = "env" by Modelservice;
+        /// Annotations of the pods of this role.
+        set annotations: Annotations = "annotations" by Modelservice, "auto" means "";
+        /// Labels of the peers of a pod, which its preprocess script looks for.
+        set peer_labels: Option<LabelSelector> = "peerLabels" by Modelservice, "" means "";
         /// How the command is made.
         set model_command: ModelCommand = "modelCommand" by Modelservice;
         /// Arguments of the server.
@@ -367,6 +514,21 @@ section! {
         /// Port that the server answers on.
         set port: Option<Port> = "port" by Modelservice;
         sub probes: Probes = "probes";
+        sub extra: Extras = "extra";
+    }
+}
+
+section! {
+    /// How a model is spread over the accelerators of one role.
+    RoleParallelism {
+        /// Tensor parallel size. Not set: that of `parallelism`, or accelerators of each local data parallel rank.
+        set tensor: Option<Count> = "tensor" by Modelservice;
+        /// Data parallel ranks of one replica.
+        set data: Option<Positive> = "data" by Modelservice;
+        /// Data parallel ranks in one pod.
+        set data_local: Option<Positive> = "dataLocal" by Modelservice;
+        /// Pods of one replica, a group of a LeaderWorkerSet.
+        set workers: Option<Positive> = "workers" by Modelservice;
     }
 }
 
@@ -375,6 +537,11 @@ section! {
     Modelservice {
         /// Where pods take the model from.
         set uri_protocol: UriProtocol = "uriProtocol" by Modelservice;
+        /// Whether each replica is a LeaderWorkerSet group of several pods instead of one pod of a Deployment.
+        set multinode: Switch = "multinode" by Modelservice;
+        /// Whether pods mount the volume with the model.
+        set mount_model: Option<Switch> = "mountModelVolume" by Modelservice, "" means "";
+        sub extra: Extras = "extra";
         /// Whether an HTTPRoute (and, on OpenShift, a Route) leads to the pool.
         set route: Switch = "route" by Modelservice;
         /// Whether the modelservice chart makes an endpoint picker of its own.

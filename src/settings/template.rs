@@ -371,6 +371,12 @@ pub struct EnvVar {
     pub source: EnvSource,
 }
 
+/// A word of lists of variable names that is no variable of the scenario.
+const KUBECONFIG: &str = "KUBECONFIG";
+
+/// The path of a kubeconfig, where the scenario mounts the Secret `pod.contextSecret`.
+const KUBECONFIG_PATH: &str = "/etc/kubeconfig/llmdbench-context";
+
 /// What an environment variable holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvSource {
@@ -397,7 +403,13 @@ impl EnvList {
     /// A list of variable names: each gives a variable without its prefix, holding what the scenario set.
     fn from_names(text: &str, reading: &Reading<'_>) -> Result<Self, Fault> {
         let mut all = Self::default();
+        let text = if matches!(text.trim(), "[]" | "{}") { "" } else { text };
         for name in text.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+            if name == KUBECONFIG {
+                let source = EnvSource::Value(Template::word(KUBECONFIG_PATH));
+                all.push(EnvVar { name: name.to_owned(), source })?;
+                continue;
+            }
             let source =
                 match (reading.locals.get(name), variables::find(name).and_then(variables::Variable::reference)) {
                     // As in a list of entries, the value is in the notation of Kubernetes.

@@ -106,6 +106,8 @@ pub trait Setting: Sized {
     const FROM_FILE: bool = false;
     /// Whether the value is a list or mapping in YAML.
     const STRUCTURED: bool = false;
+    /// Whether a text is YAML itself.
+    const YAML: bool = false;
     /// The value that stands for "none given", where there is one.
     fn none() -> Option<Self> {
         None
@@ -126,6 +128,7 @@ impl<T: Setting> Setting for Option<T> {
     const EMPTY_IS_A_VALUE: bool = T::EMPTY_IS_A_VALUE;
     const FROM_FILE: bool = T::FROM_FILE;
     const STRUCTURED: bool = T::STRUCTURED;
+    const YAML: bool = T::YAML;
     fn none() -> Option<Self> {
         Some(None)
     }
@@ -232,6 +235,10 @@ text_setting!(
     }
 );
 text_setting!(
+    /// The name of a resource, of Kubernetes itself or extended.
+    AnyResourceName, "a resource name such as `ephemeral-storage`", |text| names::qualified_name(text)
+);
+text_setting!(
     /// A Kubernetes quantity of memory or storage.
     Quantity, "a quantity such as `40Gi` or `500M`", |text| names::quantity(text)
 );
@@ -296,6 +303,80 @@ text_setting!(
         }
     }
 );
+text_setting!(
+    /// A whole image reference: registry (Docker Hub where it has none), path and tag or digest.
+    ImageReference, "an image such as `docker.io/vllm/vllm-openai:v0.26.0`", |text| names::split_image(text).map(|_| ())
+);
+text_setting!(
+    /// Selectors of labels, `key=value` with commas between.
+    LabelSelector, "label selectors such as `key=value,key=value`", |text| {
+        text.split(',').try_for_each(|pair| match pair.trim().split_once('=') {
+            Some((key, value)) => names::qualified_name(key).and_then(|()| names::label_value(value)),
+            None => Err(format!("`{pair}` has no `=`")),
+        })
+    }
+);
+
+/// What a model server computes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcceleratorResource {
+    /// The processor; no device is asked for.
+    Cpu,
+    /// An extended resource.
+    Device(String),
+}
+
+/// Kinds of accelerators as the llm-d charts name them, and their resources.
+const ACCELERATORS: &[(&str, &str)] = &[
+    ("nvidia", "nvidia.com/gpu"),
+    ("amd", "amd.com/gpu"),
+    ("google", "google.com/tpu"),
+    ("intel-gaudi", "habana.ai/gaudi"),
+    ("intel-i915", "gpu.intel.com/i915"),
+    ("intel-xe", "gpu.intel.com/xe"),
+    ("rebellions-atom", "rebellions.ai/ATOM"),
+];
+
+impl AcceleratorResource {
+    /// The device to ask for.
+    pub fn device(&self) -> Option<&str> {
+        match self {
+            Self::Cpu => None,
+            Self::Device(name) => Some(name),
+        }
+    }
+
+    /// The name that the llm-d charts have for this kind of accelerator.
+    pub fn kind(&self) -> Option<&'static str> {
+        ACCELERATORS.iter().find(|(_, r)| Some(*r) == self.device()).map(|(k, _)| *k)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        // Scenarios of November 2025 wrote the kind before the resource.
+        let name = text.rsplit_once(':').map_or(text, |(_, resource)| resource);
+        if name == "cpu" {
+            return Ok(Self::Cpu);
+        }
+        if let Some((_, resource)) = ACCELERATORS.iter().find(|(k, _)| *k == name) {
+            return Ok(Self::Device((*resource).to_owned()));
+        }
+        names::qualified_name(name)?;
+        if name.contains('/') {
+            Ok(Self::Device(name.to_owned()))
+        } else {
+            let kinds = ACCELERATORS.iter().map(|(k, _)| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+            Err(format!("an extended resource has a domain, as in `nvidia.com/gpu`; kinds are {kinds} and `cpu`"))
+        }
+    }
+}
+
+scalar_setting!(
+    AcceleratorResource,
+    "an extended resource such as `nvidia.com/gpu`, a kind of accelerator such as `amd`, or `cpu`",
+    |text| Self::from_text(text).map_err(|why| bad(text).hint(why)),
+    |this| Value::from(this.device().unwrap_or("cpu"))
+);
+
 /// A JSON object, kept as it was written; YAML may also give it as a mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonObject(pub String);
@@ -376,6 +457,10 @@ number_setting!(
 number_setting!(
     /// How many, at least one.
     Positive(u32), "a whole number, 1 or more", 1..=i32::MAX as u32
+);
+number_setting!(
+    /// A number of bytes.
+    Bytes(u64), "a number of bytes", 0..=i64::MAX as u64
 );
 number_setting!(
     /// A TCP port.
@@ -551,6 +636,17 @@ word_setting!(
         Error = "ERROR" | "error" | "Error",
         /// What stops the server.
         Critical = "CRITICAL" | "critical" | "Critical",
+    }
+);
+word_setting!(
+    /// How vLLM starts its workers.
+    WorkerMethod {
+        /// New processes.
+        Spawn = "spawn",
+        /// Copies of the parent.
+        Fork = "fork",
+        /// Copies of a small server.
+        Forkserver = "forkserver",
     }
 );
 word_setting!(
@@ -743,7 +839,15 @@ impl Setting for Annotations {
     fn expects() -> String {
         "annotations, as `key:value,key:value` or a mapping".into()
     }
-    fn read(raw: &Raw, _: &Reading<'_>) -> Result<Self, Fault> {
+    fn read(raw: &Raw, reading: &Reading<'_>) -> Result<Self, Fault> {
+        let raw = match raw {
+            // The text of a file or here-document is a mapping, or the pairs of the short notation.
+            Raw::Document(text, id) => match crate::yaml::parse(reading.sources, *id)? {
+                node @ Node { kind: Kind::Map(_), .. } => &Raw::Node(node),
+                _ => &Raw::Text(text.trim().to_owned()),
+            },
+            raw => raw,
+        };
         pairs(raw, |k, _| names::qualified_name(k)).map(Self)
     }
     fn none() -> Option<Self> {
@@ -753,6 +857,7 @@ impl Setting for Annotations {
         pairs_value(&self.0)
     }
     const EMPTY_IS_A_VALUE: bool = true;
+    const FROM_FILE: bool = true;
 }
 
 /// The plugin configuration of an endpoint picker.

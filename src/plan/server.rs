@@ -1,0 +1,437 @@
+//! One model server, whichever method renders it: what its container runs, and what its pod holds besides.
+
+use super::Planner;
+use crate::error::{Diagnostic, Problem};
+use crate::settings::payload::{Fragment, Objects};
+use crate::settings::sections::{Extras, Probes};
+use crate::settings::template::{EnvList, EnvSource, Referent, Scope};
+use crate::settings::types::{AcceleratorResource, Annotations, Count, CpuQuantity, Quantity, ResourceName};
+use crate::source::Span;
+use crate::tree::{Map, Value};
+
+/// A model server.
+#[derive(Debug, Clone, Default)]
+pub struct Server {
+    /// Its image.
+    pub image: String,
+    /// `command` of its container.
+    pub command: Vec<String>,
+    /// `args` of its container.
+    pub args: Vec<String>,
+    /// Environment of its container, in order, as Kubernetes writes it.
+    pub env: Vec<Value>,
+    /// Port that it answers on.
+    pub port: u16,
+    /// Requests and limits of its container.
+    pub resources: Map,
+    /// Its probes by their names in a container.
+    pub probes: Map,
+    /// Annotations of its pod.
+    pub annotations: Map,
+    /// What the scenario writes itself.
+    pub parts: Parts,
+}
+
+impl Server {
+    /// Its image and those of the init containers that the scenario writes.
+    pub fn images(&self) -> Vec<String> {
+        let image = |c: &Value| c.get("image").and_then(Value::as_str).map(str::to_owned);
+        std::iter::once(self.image.clone()).chain(self.parts.init_containers.iter().filter_map(image)).collect()
+    }
+}
+
+/// Parts of a pod that the scenario writes itself, put together from all settings that say something of it.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Volumes.
+    pub volumes: Vec<Value>,
+    /// Mounts of the server's container.
+    pub mounts: Vec<Value>,
+    /// Further fields of the server's container.
+    pub container: Map,
+    /// Further fields of the pod.
+    pub pod: Map,
+    /// Init containers.
+    pub init_containers: Vec<Value>,
+}
+
+/// A field of a container or pod that the tool writes.
+struct Written {
+    key: &'static str,
+    /// Settings that say what it holds, by their paths in the role; the first is the one to use instead.
+    by: &'static [&'static str],
+    /// Whether the scenario's own text takes its place while none of these settings is set.
+    gives_way: bool,
+}
+
+const fn written(key: &'static str, by: &'static [&'static str], gives_way: bool) -> Written {
+    Written { key, by, gives_way }
+}
+
+/// Fields of the container. `@` stands for the role.
+static CONTAINER: &[Written] = &[
+    written("name", &[], false),
+    written("image", &["@.image"], false),
+    written("command", &["@.args"], false),
+    written("args", &["@.args"], false),
+    written("env", &["@.env", "vllm.env"], false),
+    written("envFrom", &["@.env", "vllm.env"], false),
+    written("volumeMounts", &["@.extra.volumeMounts", "pod.extra.volumeMounts"], false),
+    written(
+        "resources",
+        &["@.cpu", "@.memory", "@.accelerators", "resources.cpu", "resources.memory", "accelerator.count"],
+        false,
+    ),
+    written(
+        "startupProbe",
+        &[
+            "@.probes.path",
+            "@.probes.startup.initialDelay",
+            "@.probes.startup.path",
+            "@.probes.startup.period",
+            "@.probes.startup.timeout",
+            "@.probes.startup.failureThreshold",
+            "probes.startupInitialDelay",
+            "probes.startupFailureThreshold",
+            "probes.startupPath",
+        ],
+        true,
+    ),
+    written(
+        "livenessProbe",
+        &["@.probes.liveness.period", "@.probes.liveness.timeout", "@.probes.liveness.failureThreshold"],
+        true,
+    ),
+    written(
+        "readinessProbe",
+        &[
+            "@.probes.path",
+            "@.probes.readiness.path",
+            "@.probes.readiness.period",
+            "@.probes.readiness.timeout",
+            "@.probes.readiness.failureThreshold",
+            "probes.readinessPath",
+        ],
+        true,
+    ),
+];
+
+/// Fields of the pod.
+static POD: &[Written] = &[
+    written("containers", &["@.extra.container"], false),
+    written("initContainers", &["@.extra.initContainers", "pod.extra.initContainers"], false),
+    written("volumes", &["@.extra.volumes", "pod.extra.volumes"], false),
+    written("serviceAccountName", &["serviceAccount"], false),
+    written("schedulerName", &["pod.schedulerName"], true),
+    written("affinity", &["pod.nodeLabels"], true),
+    written("imagePullSecrets", &["pod.pullSecret"], true),
+    written("priorityClassName", &["pod.priorityClassName"], true),
+];
+
+/// One setting that gives parts, and where.
+struct Source<'a> {
+    path: String,
+    extras: &'a Extras,
+}
+
+/// An entry of a list and the setting that gives it.
+struct Entry {
+    value: Value,
+    path: String,
+    span: Span,
+}
+
+impl Planner<'_> {
+    /// The parts that the scenario writes for one server: those of all servers, of the method and of the role.
+    pub(super) fn parts(&self, role: &str, scope: &dyn Scope) -> Result<Parts, Diagnostic> {
+        let s = &self.resolved.settings;
+        let source = |path: &str, extras| Source { path: format!("{path}.extra"), extras };
+        let sources = match role {
+            "standalone" => vec![source("pod", &s.pod.extra), source("standalone", &s.standalone.extra)],
+            "decode" => vec![
+                source("pod", &s.pod.extra),
+                source("modelservice", &s.modelservice.extra),
+                source("decode", &s.decode.extra),
+            ],
+            _ => vec![
+                source("pod", &s.pod.extra),
+                source("modelservice", &s.modelservice.extra),
+                source("prefill", &s.prefill.extra),
+            ],
+        };
+        let list = |key: &str, id: &str, get: fn(&Extras) -> &Objects| self.list(&sources, key, id, get, scope);
+        let parts = Parts {
+            volumes: list("volumes", "name", |e| &e.volumes)?,
+            mounts: list("volumeMounts", "mountPath", |e| &e.mounts)?,
+            init_containers: list("initContainers", "name", |e| &e.init_containers)?,
+            container: self.fields(&sources, "container", |e| &e.container, CONTAINER, role, scope)?,
+            pod: self.fields(&sources, "pod", |e| &e.pod, POD, role, scope)?,
+        };
+        Ok(parts)
+    }
+
+    /// Several lists as one; an entry that stands in two of them with the same content stands once.
+    fn list(
+        &self,
+        sources: &[Source<'_>],
+        key: &str,
+        id: &str,
+        get: fn(&Extras) -> &Objects,
+        scope: &dyn Scope,
+    ) -> Result<Vec<Value>, Diagnostic> {
+        let mut all: Vec<Entry> = Vec::new();
+        for source in sources {
+            let path = format!("{}.{key}", source.path);
+            for (span, tree) in &get(source.extras).0 {
+                let value = tree.expand(scope).map_err(|p| Diagnostic::error(p, *span))?;
+                let Some(name) = value.get(id).and_then(Value::as_str).map(str::to_owned) else {
+                    let message = format!("an entry of `{}` has no `{id}`", self.called(&path));
+                    return Err(Diagnostic::error(Problem::Conflict { message }, *span));
+                };
+                match all.iter().find(|e| e.value.get(id).and_then(Value::as_str) == Some(&name)) {
+                    None => all.push(Entry { value, path: path.clone(), span: *span }),
+                    Some(first) if first.value == value => {}
+                    Some(first) => {
+                        let (a, b) = (self.called(&first.path), self.called(&path));
+                        let message = format!("`{a}` and `{b}` give `{name}` two contents");
+                        return Err(Diagnostic::error(Problem::Conflict { message }, *span)
+                            .with_place(Some(first.span), "the other one"));
+                    }
+                }
+            }
+        }
+        Ok(all.into_iter().map(|e| e.value).collect())
+    }
+
+    /// Several mappings as one, the later over the earlier; a field that the tool writes from a setting is an error.
+    fn fields(
+        &self,
+        sources: &[Source<'_>],
+        key: &str,
+        get: fn(&Extras) -> &Fragment,
+        written: &[Written],
+        role: &str,
+        scope: &dyn Scope,
+    ) -> Result<Map, Diagnostic> {
+        let mut all = Map::new();
+        for source in sources {
+            let path = format!("{}.{key}", source.path);
+            for pair in &get(source.extras).0 {
+                let value = pair.value.expand(scope).map_err(|p| Diagnostic::error(p, pair.span))?;
+                if let Some(known) = written.iter().find(|w| w.key == pair.key) {
+                    self.refuse_written(known, role, &path, pair.span)?;
+                }
+                merge(all.entry(pair.key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Refuses a field of the scenario's own text that another setting says too.
+    fn refuse_written(&self, field: &Written, role: &str, path: &str, span: Span) -> Result<(), Diagnostic> {
+        let paths: Vec<String> = field.by.iter().map(|p| p.replace('@', role)).collect();
+        let set = paths.iter().find(|p| self.resolved.is_set(p));
+        if field.gives_way && set.is_none() {
+            return Ok(());
+        }
+        let known = |p: &&String| crate::settings::field_index(p).is_some();
+        let instead = set.or_else(|| paths.iter().find(known));
+        let setting = self.called(path);
+        let message = match instead {
+            Some(p) => format!("`{setting}` gives `{}`, which `{}` gives too", field.key, self.called(p)),
+            None => format!("`{setting}` gives `{}`, which the tool writes itself", field.key),
+        };
+        let d = Diagnostic::error(Problem::Conflict { message }, span);
+        Err(match instead {
+            Some(p) => d.with_place(self.resolved.span(p), "said here too").with_hint(format!("use `{p}` for it")),
+            None => d,
+        })
+    }
+
+    /// A setting by the name that the scenario has for it.
+    pub(super) fn called(&self, path: &str) -> String {
+        self.resolved.origins.get(path).and_then(|o| o.variable).unwrap_or(path).to_owned()
+    }
+
+    /// Annotations of a pod: of all servers, and of this one.
+    pub(super) fn annotations(&self, own: Option<&Annotations>) -> Map {
+        let pod = &self.resolved.settings.pod;
+        [Some(&pod.annotations), Some(&pod.extra_annotations), own]
+            .into_iter()
+            .flatten()
+            .flat_map(|a| a.0.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))))
+            .collect()
+    }
+}
+
+/// Puts a value over another: mappings key by key, anything else whole.
+fn merge(into: &mut Value, value: Value) {
+    match (into, value) {
+        (Value::Map(into), Value::Map(value)) => {
+            for (k, v) in value {
+                merge(into.entry(k).or_insert(Value::Null), v);
+            }
+        }
+        (into, value) => *into = value,
+    }
+}
+
+/// The environment of a container, each name once; a name that is set again takes the later value at its first place.
+#[derive(Debug, Default)]
+pub(super) struct Environment(Vec<(String, Value)>);
+
+impl Environment {
+    /// Sets a variable to a text.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.put(name, "value", Value::from(value));
+    }
+
+    /// Sets a variable from a field of the pod or a key of a Secret.
+    pub(super) fn set_from(&mut self, name: &str, source: Value) {
+        self.put(name, "valueFrom", source);
+    }
+
+    fn put(&mut self, name: &str, key: &str, value: Value) {
+        let entry = Value::from([("name", Value::from(name)), (key, value)]);
+        match self.0.iter_mut().find(|(n, _)| n == name) {
+            Some((_, e)) => *e = entry,
+            None => self.0.push((name.to_owned(), entry)),
+        }
+    }
+
+    /// Sets what a list says; `literal` makes data of references safe for the kubelet.
+    pub(super) fn extend(
+        &mut self,
+        list: &EnvList,
+        scope: &dyn Scope,
+        literal: &dyn Fn(&str) -> String,
+    ) -> Result<(), Problem> {
+        for var in &list.0 {
+            match &var.source {
+                EnvSource::Value(template) => self.set(&var.name, &template.expand_with(scope, literal)?),
+                EnvSource::From(from) => self.set_from(&var.name, from.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The entry of a name.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, e)| e)
+    }
+
+    /// Takes a name out.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|(n, _)| n != name);
+    }
+
+    /// The entries in order.
+    pub(super) fn into_entries(self) -> Vec<Value> {
+        self.0.into_iter().map(|(_, e)| e).collect()
+    }
+}
+
+/// The settings of one role in place of those of all servers, for variables that every server has.
+pub(super) struct RoleScope<'a> {
+    /// The scope of the stack.
+    pub(super) stack: &'a dyn Scope,
+    /// The role.
+    pub(super) role: &'static str,
+}
+
+/// Settings that a server has its own of: of all servers, of this one.
+const OWN: &[(&str, &str)] = &[
+    ("parallelism.tensor", "parallelism.tensor"),
+    ("vllm.gpuMemoryUtilization", "gpuMemoryUtilization"),
+];
+
+impl Scope for RoleScope<'_> {
+    fn resolve(&self, path: &str) -> Option<Referent> {
+        let own = match (self.role, path) {
+            ("standalone", "vllm.port") => Some("port"),
+            ("standalone", _) => None,
+            _ => OWN.iter().find(|(all, _)| *all == path).map(|(_, own)| *own),
+        };
+        match own {
+            Some(own) => self.stack.resolve(&format!("{}.{own}", self.role)),
+            None => self.stack.resolve(path),
+        }
+    }
+    fn paths(&self) -> Vec<String> {
+        self.stack.paths()
+    }
+}
+
+/// What a server asks for.
+pub(super) struct Demand<'a> {
+    pub(super) cpu: Option<&'a CpuQuantity>,
+    pub(super) memory: Option<&'a Quantity>,
+    pub(super) scratch: (&'a str, Option<&'a Quantity>),
+    pub(super) accelerator: (Option<&'a AcceleratorResource>, Option<Count>),
+    pub(super) network: (Option<&'a ResourceName>, Option<Count>),
+}
+
+impl Demand<'_> {
+    /// Requests and limits; a device of which there are none is left out.
+    pub(super) fn resources(&self) -> Map {
+        let mut all = Map::new();
+        let mut ask = |name: &str, amount: Option<String>| {
+            if let Some(amount) = amount {
+                all.insert(name.to_owned(), Value::from(amount));
+            }
+        };
+        let some = |count: Option<Count>| count.filter(|c| c.0 > 0).map(|c| c.to_string());
+        ask("cpu", self.cpu.map(|q| q.0.clone()));
+        ask("memory", self.memory.map(|q| q.0.clone()));
+        ask(self.scratch.0, self.scratch.1.map(|q| q.0.clone()));
+        if let (Some(device), count) = (self.accelerator.0.and_then(AcceleratorResource::device), self.accelerator.1) {
+            ask(device, some(count));
+        }
+        if let (Some(name), count) = self.network {
+            ask(&name.0, some(count));
+        }
+        all
+    }
+}
+
+/// The three probes of a container that answers on a port, given as Kubernetes takes it: a number or a name.
+pub(super) fn probes(settings: &Probes, port: &Value) -> Map {
+    let map = |pairs: Vec<(&str, Value)>| {
+        Value::Map(pairs.into_iter().filter(|(_, v)| *v != Value::Null).map(|(k, v)| (k.to_owned(), v)).collect())
+    };
+    let get = |path: Option<&str>| {
+        let path = path.unwrap_or(&settings.path.0);
+        ("httpGet", map(vec![("path", Value::from(path)), ("port", port.clone())]))
+    };
+    let times = |action: (&'static str, Value), delay: Option<u32>, [period, timeout, failures]: [u32; 3]| {
+        map(vec![
+            action,
+            ("initialDelaySeconds", delay.map_or(Value::Null, Value::from)),
+            ("periodSeconds", Value::from(period)),
+            ("timeoutSeconds", Value::from(timeout)),
+            ("failureThreshold", Value::from(failures)),
+        ])
+    };
+    let (startup, liveness, readiness) = (&settings.startup, &settings.liveness, &settings.readiness);
+    let open = ("tcpSocket", map(vec![("port", port.clone())]));
+    let all = [
+        (
+            "startupProbe",
+            times(
+                get(startup.path.as_ref().map(|p| p.0.as_str())),
+                startup.initial_delay.map(|d| d.0),
+                [startup.period.0, startup.timeout.0, startup.failure_threshold.0],
+            ),
+        ),
+        ("livenessProbe", times(open, None, [liveness.period.0, liveness.timeout.0, liveness.failure_threshold.0])),
+        (
+            "readinessProbe",
+            times(
+                get(readiness.path.as_ref().map(|p| p.0.as_str())),
+                None,
+                [readiness.period.0, readiness.timeout.0, readiness.failure_threshold.0],
+            ),
+        ),
+    ];
+    all.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()
+}
