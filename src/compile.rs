@@ -63,7 +63,10 @@ pub fn compile(
         }
     }
     let values: Vec<_> = bundle.manifests.iter().map(|m| &m.object.value).collect();
-    check::objects::check(&values)?;
+    let namespace = &resolved.settings.namespace;
+    let named = plan.servers().flat_map(|s| s.names_in_volumes());
+    let outside = named.map(|(kind, name)| format!("{kind} {namespace}/{name}")).collect();
+    check::objects::check(&values, &outside)?;
     Ok(Compilation { resolved, plan, runs, bundle, notes })
 }
 

@@ -16,11 +16,11 @@ fn fail(problem: Problem) -> Diagnostic {
     Diagnostic::error(problem, None)
 }
 
-/// Checks all objects of a bundle against each other.
+/// Checks all objects of a bundle against each other; `outside` are objects that may be named and come from elsewhere.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn check(objects: &[&Value]) -> Result<(), Errors> {
+pub fn check(objects: &[&Value], outside: &HashSet<String>) -> Result<(), Errors> {
     let mut errors = Errors::default();
     let mut seen = HashSet::new();
     for object in objects {
@@ -46,18 +46,18 @@ pub fn check(objects: &[&Value]) -> Result<(), Errors> {
         }
         mounts(object, &mut errors);
     }
-    references(objects, &mut errors);
+    references(objects, outside, &mut errors);
     errors.into_result()
 }
 
 /// Everything that an object names must be in the bundle, or be known to come from elsewhere (Secrets, Gateways,
 /// ClusterRoles and the account `default`).
-fn references(objects: &[&Value], errors: &mut Errors) {
+fn references(objects: &[&Value], outside: &HashSet<String>, errors: &mut Errors) {
     let here: HashSet<String> = objects.iter().map(|o| identity(o)).collect();
     let mut need = |from: &Value, kind: &str, namespace: &str, name: Option<&str>| {
         let Some(name) = name else { return };
         let to = format!("{kind} {namespace}/{name}");
-        if !here.contains(&to) {
+        if !here.contains(&to) && !outside.contains(&to) {
             errors.push(fail(Problem::DanglingReference { from: identity(from), to }));
         }
     };
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn two_objects_of_one_identity_are_refused() {
         let a = object("ConfigMap", "a");
-        let errors = check(&[&a, &a]).unwrap_err();
+        let errors = check(&[&a, &a], &HashSet::new()).unwrap_err();
         assert!(matches!(errors.0[0].problem, Problem::DuplicateObject { .. }));
     }
 
@@ -189,7 +189,7 @@ mod tests {
     fn a_reference_to_nothing_is_refused() {
         let mut binding = object("RoleBinding", "b");
         binding.map_mut().insert("roleRef".into(), Value::from([("kind", "Role"), ("name", "gone")]));
-        let errors = check(&[&binding]).unwrap_err();
+        let errors = check(&[&binding], &HashSet::new()).unwrap_err();
         assert!(matches!(&errors.0[0].problem, Problem::DanglingReference { to, .. } if to == "Role n/gone"));
     }
 }

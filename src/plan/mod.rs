@@ -39,6 +39,15 @@ pub struct Plan {
     pub notes: Vec<Diagnostic>,
 }
 
+impl Plan {
+    /// All model servers that have pods.
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        let roles = self.llmd.iter().flat_map(|l| &l.stacks).flat_map(|s| &s.roles);
+        let roles = roles.filter(|(_, r)| r.replicas > 0).map(|(_, r)| &r.server);
+        self.stacks.iter().map(|s| &s.server).chain(roles)
+    }
+}
+
 /// One model by one method.
 #[derive(Debug, Clone)]
 pub struct Stack {
@@ -625,6 +634,7 @@ impl Planner<'_> {
     /// Checks the words of the server's command against the settings that probes, Service and clients go by.
     fn check_server(&self, model: &Model, words: &[Option<String>]) -> Result<(), Diagnostic> {
         let port = self.standalone_port();
+        let setting = if self.resolved.is_set("standalone.port") { "standalone.port" } else { "vllm.port" };
         let conflict = |message: String| Diagnostic::error(Problem::Conflict { message }, self.resolved.span(ARGS));
         if words.is_empty() {
             return Ok(());
@@ -633,13 +643,13 @@ impl Planner<'_> {
         let known = |word: &Option<String>| word.clone().filter(|w| !w.starts_with("$("));
         match option_value(words, "--port") {
             None if port != VLLM_PORT => {
-                return Err(conflict(format!("the arguments give no `--port`, and `vllm.port` is {port}"))
-                    .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
+                return Err(conflict(format!("the arguments give no `--port`, and `{setting}` is {port}"))
+                    .with_hint(format!("probes and the Service use `{setting}`; write `--port ${{{setting}}}`")));
             }
             Some(given) if known(&given).is_some_and(|g| g != port.to_string()) => {
                 let given = given.unwrap_or_default();
-                return Err(conflict(format!("the arguments say `--port {given}`, and `vllm.port` is {port}"))
-                    .with_hint("probes and the Service use `vllm.port`; write `--port ${vllm.port}`"));
+                return Err(conflict(format!("the arguments say `--port {given}`, and `{setting}` is {port}"))
+                    .with_hint(format!("probes and the Service use `{setting}`; write `--port ${{{setting}}}`")));
             }
             _ => {}
         }

@@ -32,7 +32,25 @@ pub struct Server {
     pub parts: Parts,
 }
 
+/// The ConfigMap by whose name scenarios mount the preprocess scripts.
+pub const SCRIPTS: &str = "llm-d-benchmark-preprocesses";
+
 impl Server {
+    /// Whether the scenario mounts the preprocess scripts into it.
+    pub fn mounts_scripts(&self) -> bool {
+        self.parts.volumes.iter().any(|v| v.at(&["configMap", "name"]).and_then(Value::as_str) == Some(SCRIPTS))
+    }
+
+    /// What the scenario's own volumes name, as `Kind name`: it need not be in the bundle.
+    pub fn names_in_volumes(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.parts.volumes.iter().filter_map(|v| {
+            let text = |path: &[&str]| v.at(path).and_then(Value::as_str);
+            text(&["configMap", "name"])
+                .map(|n| ("ConfigMap", n))
+                .or_else(|| text(&["persistentVolumeClaim", "claimName"]).map(|n| ("PersistentVolumeClaim", n)))
+        })
+    }
+
     /// Its image and those of the init containers that the scenario writes.
     pub fn images(&self) -> Vec<String> {
         let image = |c: &Value| c.get("image").and_then(Value::as_str).map(str::to_owned);

@@ -7,7 +7,7 @@ use super::{Half, Object, Removal};
 use crate::error::{Diagnostic, Errors};
 use crate::plan::llmd::{Llmd, PoolChart};
 use crate::plan::run::{Access, BY_HAND, RUN_ANNOTATION, Runs, Target};
-use crate::plan::server::{Parts, Server};
+use crate::plan::server::{Parts, SCRIPTS, Server};
 use crate::plan::{Plan, Stack, names};
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::Settings;
@@ -15,6 +15,7 @@ use crate::settings::types::Platform;
 use crate::tree::{Map, Value};
 use minijinja::value::Value as JinjaValue;
 
+const KEEP_SCRIPTS: &str = "servers of other bundles may mount it";
 const KEEP_DATA: &str = "it holds data";
 const KEEP_NAMESPACE: &str = "it may hold what this bundle did not make";
 const KEEP_CLUSTER: &str = "it belongs to the whole cluster";
@@ -188,6 +189,20 @@ impl Renderer<'_> {
             self.add("openshift/scc-role.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
             self.add("openshift/scc-role-binding.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
         }
+        if let Some(name) = &s.storage.extra.claim_name {
+            let claim = Value::from([
+                ("name", name.0.as_str()),
+                ("namespace", s.namespace.0.as_str()),
+                ("size", s.storage.extra.size.0.as_str()),
+            ]);
+            let who = common("extra-storage", &name.0);
+            self.add("common/claim.yaml.j2", 4, Half::Namespace, Removal::Deep(KEEP_DATA), &who, claim);
+        }
+        if plan.servers().any(|server| server.mounts_scripts()) {
+            // Scenarios mount the scripts by the name that the original's ConfigMap had.
+            let shared = Removal::Deep(KEEP_SCRIPTS);
+            self.preprocess_scripts(SCRIPTS, shared, &common("preprocess", SCRIPTS));
+        }
         let Some(download_image) = &plan.download_image else { return };
         let claim = Value::from([
             ("name", s.storage.model.claim_name.0.as_str()),
@@ -203,20 +218,7 @@ impl Renderer<'_> {
             claim,
         );
         if !plan.stacks.is_empty() {
-            match preprocess_files() {
-                Ok(files) => {
-                    let extra = Value::from([("name", Value::from(preprocess_name(release))), ("files", files)]);
-                    self.add(
-                        "standalone/preprocess.yaml.j2",
-                        4,
-                        Half::Namespace,
-                        Removal::Always,
-                        &shared("model-server"),
-                        extra,
-                    );
-                }
-                Err(d) => self.errors.push(d),
-            }
+            self.preprocess_scripts(&preprocess_name(release), Removal::Always, &shared("model-server"));
         }
         let script = match engine::file("standalone/download.py") {
             Ok(text) => text,
@@ -243,6 +245,17 @@ impl Renderer<'_> {
                     .map_mut()
                     .insert("name".into(), name.into());
             }
+        }
+    }
+
+    /// A ConfigMap with the preprocess scripts.
+    fn preprocess_scripts(&mut self, name: &str, removal: Removal, who: &Identity<'_>) {
+        match preprocess_files() {
+            Ok(files) => {
+                let extra = Value::from([("name", Value::from(name)), ("files", files)]);
+                self.add("standalone/preprocess.yaml.j2", 4, Half::Namespace, removal, who, extra);
+            }
+            Err(d) => self.errors.push(d),
         }
     }
 
@@ -570,7 +583,7 @@ fn preprocess_name(release: &str) -> String {
 /// The preprocess scripts by file name.
 fn preprocess_files() -> Result<Value, Diagnostic> {
     let mut files = Map::new();
-    for name in ["standalone-preprocess.py", "standalone-preprocess.sh"] {
+    for name in ["set_llmdbench_environment.py", "standalone-preprocess.py", "standalone-preprocess.sh"] {
         files.insert(name.to_owned(), Value::from(engine::file(&format!("preprocess/{name}"))?));
     }
     Ok(Value::Map(files))
