@@ -28,6 +28,7 @@ const BASE: &[&str] = &[
     "images.modelServer.tag=v1.0.0",
     "standalone.launcher.enabled=true",
     "storage.extra.claimName=precompiled",
+    "resources.ephemeralStorage=5Gi",
 ];
 
 fn compiled(edition: &str, sets: &[String]) -> Compilation {
@@ -128,9 +129,7 @@ fn every_used_setting_reaches_an_object() {
             let used = match field.used_by {
                 // By a reference only, or for a check that rendering does not make.
                 Use::Reference | Use::Capacity => false,
-                Use::Server | Use::Probe => {
-                    field.path.starts_with("standalone.") || field.path.starts_with("pod.")
-                }
+                Use::Server | Use::Probe => field.path.starts_with("standalone.") || field.path.starts_with("pod."),
                 Use::Modelservice | Use::Scripts | Use::Experiment => false,
                 Use::Image => image_in_use,
                 _ => true,
@@ -212,7 +211,9 @@ fn every_setting_of_a_role_reaches_the_values_of_a_release() {
                 "networkResource" => "example.com/nic".to_owned(),
                 "gpuMemoryUtilization" => "0.5".to_owned(),
                 "acceleratorResource" => "amd".to_owned(),
-                "parallelism.tensor" | "parallelism.data" | "parallelism.dataLocal" | "parallelism.workers" => "2".to_owned(),
+                "parallelism.tensor" | "parallelism.data" | "parallelism.dataLocal" | "parallelism.workers" => {
+                    "2".to_owned()
+                }
                 "ephemeralStorage" => "9Gi".to_owned(),
                 "image" => "example.com/server:v1".to_owned(),
                 "preprocess" => "echo early".to_owned(),

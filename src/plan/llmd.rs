@@ -1,7 +1,7 @@
 //! The llm-d method: releases of a gateway, of pools and of model servers, and what the servers run.
 
 use super::server::{Demand, Environment, RoleScope, Server, probes};
-use super::{Planner, StackScope, known_values, names, option_value, script, shell};
+use super::{Planner, StackScope, known_values, names, option_value, script, shell, starts_vllm};
 use crate::charts::contract::{self, Chart, Infra, Modelservice, Pool, Version};
 use crate::charts::presets;
 use crate::check::picker;
@@ -142,6 +142,14 @@ impl Spread {
     pub fn is_single(self) -> bool {
         self.tensor <= 1 && self.data == 1 && self.data_local == 1 && self.workers == 1
     }
+}
+
+/// What a container runs.
+struct Run {
+    command: Vec<String>,
+    args: Vec<String>,
+    /// The words of the command that starts the server; `None` for a word that only a shell can tell.
+    words: Vec<Option<String>>,
 }
 
 /// What the roles of a stack have in common.
@@ -394,8 +402,10 @@ impl Planner<'_> {
             workers: p.workers.map_or(1, |w| w.0),
         };
         let env = self.role_env(name, role, context, spread)?;
-        let (command, mut args, words) = self.role_command(name, role, image, context, &env)?;
+        let Run { command, args, words } = self.role_command(name, role, image, context, &env)?;
         let port = self.role_port(name, role, &words, &env, notes)?;
+        let is_vllm = role.model_command == ModelCommand::VllmServe || starts_vllm(command.iter().chain(&args));
+        let mut args = self.with_sleep_mode(args, is_vllm);
         let kv_port = direct_events(&mut args, context.events, &context.model.name);
         let spread = self.spread_of_arguments(name, role, spread, &mut args, chart)?;
         let claims = self.claims(name, role, spread)?;
@@ -493,7 +503,11 @@ impl Planner<'_> {
                 chart.init_containers_in_groups(),
                 own("initContainers", "pod.extra.initContainers"),
             ),
-            (fields, chart.extra_fields("a further field of a pod or container"), own("container", "pod.extra.container")),
+            (
+                fields,
+                chart.extra_fields("a further field of a pod or container"),
+                own("container", "pod.extra.container"),
+            ),
             (class, chart.extra_fields("a priority class"), "pod.priorityClassName".to_owned()),
             (role.claims.is_some(), chart.claims(), "accelerator.dynamicResourceAllocation".to_owned()),
             (!role.server.annotations.is_empty(), chart.pod_annotations(), format!("{name}.annotations")),
@@ -527,18 +541,21 @@ impl Planner<'_> {
         let unsupported = |what: String| Diagnostic::error(Problem::Unsupported { what }, self.resolved.span(SWITCH));
         let device = resource.device().unwrap_or_default();
         let Some(kind) = resource.kind() else {
-            return Err(unsupported(format!("the chart has no claims for accelerators that are asked for by `{device}`")));
+            return Err(unsupported(format!(
+                "the chart has no claims for accelerators that are asked for by `{device}`"
+            )));
         };
         let product = spread.tensor * spread.data_local;
         if product != count.0 {
-            let what = format!("the chart claims {product} accelerators for {name}, tensor times local data parallelism; `{name}.accelerators` is {count}");
+            let what = format!(
+                "the chart claims {product} accelerators for {name}, tensor times local data parallelism; `{name}.accelerators` is {count}"
+            );
             return Err(unsupported(what));
         }
         Ok(Some(kind))
     }
 
-    /// `command` and `args` of a role, and the words of the command that starts the server; `None` for a word that only
-    /// a shell can tell.
+    /// What the container of a role runs.
     fn role_command(
         &self,
         name: &str,
@@ -546,7 +563,7 @@ impl Planner<'_> {
         image: &str,
         context: &RoleContext<'_>,
         env: &[Value],
-    ) -> Result<(Vec<String>, Vec<String>, Vec<Option<String>>), Diagnostic> {
+    ) -> Result<Run, Diagnostic> {
         let path = |key: &str| format!("{name}.{key}");
         let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(&path("args")));
         let (scope, known) = (context.scope, known_values(env));
@@ -605,12 +622,14 @@ impl Planner<'_> {
                     (None, None) => {
                         let message =
                             format!("`{}` needs a shell, and the chart takes only a list of arguments", path("args"));
-                        return Err(fail(Problem::Conflict { message }).with_hint("`modelCommand: custom` runs a script"));
+                        return Err(
+                            fail(Problem::Conflict { message }).with_hint("`modelCommand: custom` runs a script")
+                        );
                     }
                 }
             }
         };
-        Ok((command, self.with_sleep_mode(args, &words, custom), words))
+        Ok(Run { command, args, words })
     }
 
     /// The port that a role answers on: that of its setting, or where none is set that of its own arguments.
@@ -625,16 +644,13 @@ impl Planner<'_> {
         let s = &self.resolved.settings;
         let path = format!("{name}.port");
         let port = role.port.map_or(s.vllm.port.0, |p| p.0);
-        let fail = |message: String, path: &str| {
-            Diagnostic::error(Problem::Conflict { message }, self.resolved.span(path))
-        };
+        let fail =
+            |message: String, path: &str| Diagnostic::error(Problem::Conflict { message }, self.resolved.span(path));
         if role.model_command != ModelCommand::Custom {
             if name == "prefill" && port != s.vllm.port.0 {
                 let message =
                     format!("the chart starts prefill on `vllm.port`, {}; `prefill.port` is {port}", s.vllm.port);
-                return Err(
-                    fail(message, &path).with_hint("leave `prefill.port` out, or use `modelCommand: custom`")
-                );
+                return Err(fail(message, &path).with_hint("leave `prefill.port` out, or use `modelCommand: custom`"));
             }
             return Ok(port);
         }
@@ -690,8 +706,9 @@ impl Planner<'_> {
             let (value, setting) = (spread.get(key), format!("parallelism.{key}"));
             let Some(entry) = env.get(variable) else { continue };
             if entry.get("value").and_then(Value::as_str) != Some(&value.to_string()) {
-                let message =
-                    format!("the chart sets `{variable}` to {value}, from `{name}.{setting}`; the environment sets it too");
+                let message = format!(
+                    "the chart sets `{variable}` to {value}, from `{name}.{setting}`; the environment sets it too"
+                );
                 return Err(fail(&path, Problem::Conflict { message })
                     .with_place(self.resolved.span(&format!("{name}.{setting}")), "from here")
                     .with_hint(format!("leave `{variable}` out, or give `{name}.{setting}` its value")));

@@ -136,12 +136,7 @@ impl Scope for StackScope<'_> {
 /// contradict the settings.
 pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     let s = &resolved.settings;
-    let mut p = Planner {
-        resolved,
-        flat: resolved.flat(),
-        errors: Errors::default(),
-        notes: Vec::new(),
-    };
+    let mut p = Planner { resolved, flat: resolved.flat(), errors: Errors::default(), notes: Vec::new() };
     if s.harness.claim_name == s.storage.model.claim_name && s.harness.namespace.as_ref() == Some(&s.namespace) {
         let message = format!("results and models would share the claim `{}`", s.harness.claim_name);
         let d = Diagnostic::error(Problem::Conflict { message }, resolved.span("harness.claimName"));
@@ -417,6 +412,8 @@ impl Planner<'_> {
         let known = self.env_names("standalone");
         let env = self.server_env(model, scope, &known)?;
         let (command, args) = self.server_command(model, image, scope, &env)?;
+        let is_vllm = starts_vllm(command.iter().chain(&args));
+        let args = self.with_sleep_mode(args, is_vllm);
         let parts = self.parts("standalone", scope)?;
         let resources = Demand {
             cpu: Some(&s.resources.cpu),
@@ -447,12 +444,7 @@ impl Planner<'_> {
     }
 
     /// The environment of the server: what the tool sets, with what the scenario sets in its place and after it.
-    fn server_env(
-        &self,
-        model: &Model,
-        scope: &dyn Scope,
-        known: &script::Env,
-    ) -> Result<Vec<Value>, Diagnostic> {
+    fn server_env(&self, model: &Model, scope: &dyn Scope, known: &script::Env) -> Result<Vec<Value>, Diagnostic> {
         let s = &self.resolved.settings;
         let literal = |text: &str| script::kubelet_literal(text, known);
         let fail = |path: &'static str| move |p: Problem| Diagnostic::error(p, self.resolved.span(path));
@@ -531,8 +523,7 @@ impl Planner<'_> {
                     }
                     Some(before) => {
                         let before = script::lower(before, scope, &known).map_err(fail)?.script;
-                        let line: Vec<String> =
-                            words.iter().map(|w| script::quote_with_variables(w, &known)).collect();
+                        let line: Vec<String> = words.iter().map(|w| script::quote_with_variables(w, &known)).collect();
                         shell(format!("set -e\n{before}\nexec {}", line.join(" ")))
                     }
                 }
@@ -617,14 +608,14 @@ impl Planner<'_> {
     }
 
     /// Arguments with the option that lets the server sleep, where the scenario wants it and they do not say so.
-    fn with_sleep_mode(&self, mut args: Vec<String>, words: &[Option<String>], appends: bool) -> Vec<String> {
+    fn with_sleep_mode(&self, mut args: Vec<String>, is_vllm: bool) -> Vec<String> {
         const OPTION: &str = "--enable-sleep-mode";
         let said = args.iter().any(|a| a.contains(OPTION));
-        if !self.resolved.settings.vllm.sleep_mode.0 || said || words.is_empty() {
+        if !self.resolved.settings.vllm.sleep_mode.0 || said || !is_vllm {
             return args;
         }
         let script = args.len() == 1 && args[0].contains(char::is_whitespace);
-        match args.first_mut().filter(|_| script && appends) {
+        match args.first_mut().filter(|_| script) {
             Some(script) => script.push_str(&format!(" \\\n  {OPTION}")),
             None => args.push(OPTION.to_owned()),
         }
@@ -733,6 +724,11 @@ const VLLM_PORT: u16 = 8000;
 fn known_values(env: &[Value]) -> script::Env {
     let text = |e: &Value, key: &str| e.get(key).and_then(Value::as_str).map(str::to_owned);
     env.iter().filter_map(|e| Some((text(e, "name")?, text(e, "value")))).collect()
+}
+
+/// Whether a command starts vLLM.
+fn starts_vllm<'a>(words: impl Iterator<Item = &'a String>) -> bool {
+    words.into_iter().any(|w| w == "vllm" || w.contains("vllm serve") || w.contains(script::SERVER_MODULE))
 }
 
 /// `command` and `args` that run a script.

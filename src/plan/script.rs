@@ -241,7 +241,7 @@ impl Lexer<'_> {
                 c.windows(2).any(|w| is_text(&w[0], "vllm") && is_text(&w[1], "serve"))
                     || c.iter().any(|w| is_text(w, SERVER_MODULE))
             })
-            .map(|c| c.iter().map(text_of).collect())
+            .map(|c| c.iter().map(argument_of).collect())
             .unwrap_or_default();
         Lowered { script, words, server }
     }
@@ -493,7 +493,7 @@ impl Lexer<'_> {
 }
 
 /// The Python module that is the server as well.
-const SERVER_MODULE: &str = "vllm.entrypoints.openai.api_server";
+pub const SERVER_MODULE: &str = "vllm.entrypoints.openai.api_server";
 
 /// Commands that do nothing.
 const NO_OPS: &[&str] = &["true", ":", "/bin/true"];
@@ -513,6 +513,14 @@ fn text_of(word: &Vec<Part>) -> Option<String> {
     match word.as_slice() {
         [Part::Text(t)] => Some(t.clone()),
         _ => None,
+    }
+}
+
+/// A word as an argument that Kubernetes reads, where it is text or one variable.
+fn argument_of(word: &Vec<Part>) -> Option<String> {
+    match word.as_slice() {
+        [Part::Variable(name)] => Some(format!("$({name})")),
+        _ => text_of(word),
     }
 }
 

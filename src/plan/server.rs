@@ -358,10 +358,8 @@ pub(super) struct RoleScope<'a> {
 }
 
 /// Settings that a server has its own of: of all servers, of this one.
-const OWN: &[(&str, &str)] = &[
-    ("parallelism.tensor", "parallelism.tensor"),
-    ("vllm.gpuMemoryUtilization", "gpuMemoryUtilization"),
-];
+const OWN: &[(&str, &str)] =
+    &[("parallelism.tensor", "parallelism.tensor"), ("vllm.gpuMemoryUtilization", "gpuMemoryUtilization")];
 
 impl Scope for RoleScope<'_> {
     fn resolve(&self, path: &str) -> Option<Referent> {

@@ -515,9 +515,8 @@ const PREPROCESS_VOLUME: &str = "preprocess";
 /// Volumes of a standalone server: those of the tool that no volume of the scenario takes the place of, and those.
 fn volumes(s: &Settings, stack: &Stack) -> Value {
     let theirs = &stack.server.parts.volumes;
-    let mounted = |path: &str| {
-        stack.server.parts.mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(path))
-    };
+    let mounted =
+        |path: &str| stack.server.parts.mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(path));
     let size = s.standalone.shared_memory.as_ref().map_or(Value::Null, |q| Value::from(q.0.as_str()));
     let memory = Value::from([("medium", Value::from("Memory")), ("sizeLimit", size)]);
     let claim = Value::from([("claimName", Value::from(s.storage.model.claim_name.0.as_str()))]);
@@ -541,9 +540,9 @@ fn volumes(s: &Settings, stack: &Stack) -> Value {
 
 /// Adds to a Deployment what the scenario writes itself of its pod and of its server's container.
 fn add_parts(deployment: &mut Value, parts: &Parts) {
-    let pod = ["spec", "template", "spec"].iter().fold(deployment, |value, key| {
-        value.map_mut().entry((*key).to_owned()).or_insert(Value::Null)
-    });
+    let pod = ["spec", "template", "spec"]
+        .iter()
+        .fold(deployment, |value, key| value.map_mut().entry((*key).to_owned()).or_insert(Value::Null));
     let pod = pod.map_mut();
     pod.extend(parts.pod.iter().map(|(k, v)| (k.clone(), v.clone())));
     if let Some(Value::List(init)) = pod.get_mut("initContainers") {

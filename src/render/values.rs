@@ -283,8 +283,7 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
         }
         _ => Value::Null,
     };
-    let claims =
-        role.claims.map_or(Value::Null, |kind| map(vec![("type", text(kind)), ("dra", Value::Bool(true))]));
+    let claims = role.claims.map_or(Value::Null, |kind| map(vec![("type", text(kind)), ("dra", Value::Bool(true))]));
     let init = if parts.init_containers.is_empty() { Value::Null } else { Value::List(parts.init_containers.clone()) };
     map(vec![
         ("create", Value::Bool(true)),
@@ -309,7 +308,8 @@ const SCRATCH: &[(&str, &str)] =
 /// The folders that the scenario mounts nothing at.
 fn scratch(role: &Role) -> impl Iterator<Item = (&'static str, &'static str)> {
     let taken = |path: &str| {
-        let at = |m: &Value| m.get("mountPath").and_then(Value::as_str).is_some_and(|p| p.trim_end_matches('/') == path);
+        let at =
+            |m: &Value| m.get("mountPath").and_then(Value::as_str).is_some_and(|p| p.trim_end_matches('/') == path);
         role.server.parts.mounts.iter().any(at)
     };
     SCRATCH.iter().copied().filter(move |(_, path)| !taken(path))

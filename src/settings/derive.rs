@@ -138,11 +138,9 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
 /// Paths and thresholds of probes that stand for every server.
 fn probes(s: &mut Settings, o: &mut Origins) {
     let common = s.probes.clone();
-    for (name, probes) in [
-        ("standalone", &mut s.standalone.probes),
-        ("decode", &mut s.decode.probes),
-        ("prefill", &mut s.prefill.probes),
-    ] {
+    for (name, probes) in
+        [("standalone", &mut s.standalone.probes), ("decode", &mut s.decode.probes), ("prefill", &mut s.prefill.probes)]
+    {
         let path = |key: &str| format!("{name}.probes.{key}");
         let startup = &mut probes.startup;
         let delay = Some(common.initial_delay);

@@ -39,8 +39,19 @@ pub struct Pair {
 
 /// Keys whose values are text in Kubernetes whatever they look like.
 const TEXT: &[&str] = &[
-    "annotations", "args", "command", "image", "key", "labels", "matchLabels", "mountPath", "name", "nodeSelector",
-    "path", "value", "values",
+    "annotations",
+    "args",
+    "command",
+    "image",
+    "key",
+    "labels",
+    "matchLabels",
+    "mountPath",
+    "name",
+    "nodeSelector",
+    "path",
+    "value",
+    "values",
 ];
 
 impl Tree {
@@ -102,7 +113,9 @@ impl Tree {
     /// The canonical notation.
     fn value(&self) -> Value {
         match self {
-            Self::Scalar { text, plain: true } if text.references().next().is_none() => Value::from_plain_as_kubectl(&text.notation()),
+            Self::Scalar { text, plain: true } if text.references().next().is_none() => {
+                Value::from_plain_as_kubectl(&text.notation())
+            }
             Self::Scalar { text, .. } => Value::from(text.notation()),
             Self::List(items) => Value::List(items.iter().map(Self::value).collect()),
             Self::Map(pairs) => Value::Map(pairs.iter().map(|p| (p.key.clone(), p.value.value())).collect()),

@@ -330,8 +330,9 @@ fn choose_edition(
 fn edition_of_names(names: &[&str]) -> (&'static str, String) {
     let one = |edition: Editions, effective: bool| {
         names.iter().find(|n| {
-            variables::find(n)
-                .is_some_and(|v| v.editions == edition && matches!(v.effect, Effect::None(_) | Effect::Own) != effective)
+            variables::find(n).is_some_and(|v| {
+                v.editions == edition && matches!(v.effect, Effect::None(_) | Effect::Own) != effective
+            })
         })
     };
     let only = |n: &str| format!("`{n}` exists in no other");
@@ -701,8 +702,12 @@ impl Collector<'_> {
     fn yaml_text(&mut self, raw: Raw, field: &Field) -> Raw {
         const LEFT_OUT: &str = "#noconfig";
         let (text, name) = match &raw {
-            Raw::Text(t) if field.yaml && t.contains(['\n', ':', '{']) => (t.clone(), format!("value of `{}`", field.path)),
-            Raw::Document(t, id) if field.yaml && t.contains(LEFT_OUT) => (t.clone(), self.sources.get(*id).name.clone()),
+            Raw::Text(t) if field.yaml && t.contains(['\n', ':', '{']) => {
+                (t.clone(), format!("value of `{}`", field.path))
+            }
+            Raw::Document(t, id) if field.yaml && t.contains(LEFT_OUT) => {
+                (t.clone(), self.sources.get(*id).name.clone())
+            }
             _ => return raw,
         };
         let kept: String = text.split_inclusive('\n').filter(|line| !line.contains(LEFT_OUT)).collect();
