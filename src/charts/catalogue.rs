@@ -9,9 +9,10 @@ type Row = (&'static str, Option<&'static str>, &'static str);
 /// Images: registry, repository and name; edition; tag.
 ///
 /// Other sources: values of llm-d-modelservice v0.2.7 (scheduler, sidecar and simulator of 2025-08); the pins that
-/// llm-d-benchmark had in March 2026.
+/// llm-d-benchmark had in March 2026; the stable version of BusyBox.
 static IMAGES: &[Row] = &[
     ("docker.io/vllm/vllm-openai", None, "v0.26.0"),
+    ("docker.io/library/busybox", None, "1.37.0"),
     ("ghcr.io/llm-d/llm-d-benchmark", None, "v0.8.0"),
     ("ghcr.io/llm-d/llm-d", None, "v0.2.0"),
     ("ghcr.io/llm-d/llm-d-cuda", None, "v0.5.1"),

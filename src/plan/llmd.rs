@@ -330,7 +330,7 @@ impl Planner<'_> {
         drop(scope);
         flat.shift_remove("model.pickerService");
         self.flat = flat;
-        self.notes.extend(notes);
+        self.tell(notes);
         let mut kv_events_port = None;
         let roles = roles.map(|(name, role)| match role {
             Ok((role, port)) => {
@@ -417,7 +417,7 @@ impl Planner<'_> {
             accelerator: (role.accelerator_resource.as_ref(), accelerators),
             network: (role.network_resource.as_ref(), role.network_count),
         };
-        let mut parts = self.parts(name, context.scope)?;
+        let mut parts = self.parts(name, context.scope, notes)?;
         if chart.executes_env() {
             inert_strings(&mut parts.container);
             inert_strings(&mut parts.pod);

@@ -239,6 +239,15 @@ impl Planner<'_> {
         }
     }
 
+    /// Notes of one server, each once for all of them.
+    fn tell(&mut self, notes: Vec<Diagnostic>) {
+        for note in notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
     fn standalone_too(&self) -> bool {
         self.resolved.settings.methods.0.contains(&Method::Standalone)
     }
@@ -378,9 +387,11 @@ impl Planner<'_> {
         let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
         let flat = std::mem::take(&mut self.flat);
         let scope = StackScope::new(&flat, s, model, &label);
-        let result = self.server(model, image, &scope);
+        let mut notes = Vec::new();
+        let result = self.server(model, image, &scope, &mut notes);
         drop(scope);
         self.flat = flat;
+        self.tell(notes);
         match result {
             Ok((server, launcher)) => Some(Stack {
                 model: model.clone(),
@@ -407,6 +418,7 @@ impl Planner<'_> {
         model: &Model,
         image: &str,
         scope: &StackScope<'_>,
+        notes: &mut Vec<Diagnostic>,
     ) -> Result<(Server, Option<Server>), Diagnostic> {
         let s = &self.resolved.settings;
         let known = self.env_names("standalone");
@@ -414,7 +426,7 @@ impl Planner<'_> {
         let (command, args) = self.server_command(model, image, scope, &env)?;
         let is_vllm = starts_vllm(command.iter().chain(&args));
         let args = self.with_sleep_mode(args, is_vllm);
-        let parts = self.parts("standalone", scope)?;
+        let parts = self.parts("standalone", scope, notes)?;
         let resources = Demand {
             cpu: Some(&s.resources.cpu),
             memory: Some(&s.resources.memory),

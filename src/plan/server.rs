@@ -1,8 +1,9 @@
 //! One model server, whichever method renders it: what its container runs, and what its pod holds besides.
 
 use super::Planner;
+use crate::charts::catalogue;
 use crate::error::{Diagnostic, Problem};
-use crate::settings::payload::{Fragment, Objects};
+use crate::settings::payload::{Fragment, Objects, Pair, Tree};
 use crate::settings::sections::{Extras, Probes};
 use crate::settings::template::{EnvList, EnvSource, Referent, Scope};
 use crate::settings::types::{AcceleratorResource, Annotations, Count, CpuQuantity, Quantity, ResourceName};
@@ -94,7 +95,6 @@ static CONTAINER: &[Written] = &[
     written("args", &["@.args"], false),
     written("env", &["@.env", "vllm.env"], false),
     written("envFrom", &["@.env", "vllm.env"], false),
-    written("volumeMounts", &["@.extra.volumeMounts", "pod.extra.volumeMounts"], false),
     written(
         "resources",
         &["@.cpu", "@.memory", "@.accelerators", "resources.cpu", "resources.memory", "accelerator.count"],
@@ -137,8 +137,6 @@ static CONTAINER: &[Written] = &[
 /// Fields of the pod.
 static POD: &[Written] = &[
     written("containers", &["@.extra.container"], false),
-    written("initContainers", &["@.extra.initContainers", "pod.extra.initContainers"], false),
-    written("volumes", &["@.extra.volumes", "pod.extra.volumes"], false),
     written("serviceAccountName", &["serviceAccount"], false),
     written("schedulerName", &["pod.schedulerName"], true),
     written("affinity", &["pod.nodeLabels"], true),
@@ -159,9 +157,51 @@ struct Entry {
     span: Span,
 }
 
+/// A list of a pod that settings and fields of the scenario's own both add to.
+struct List {
+    /// Its key in the pod or container, and in the settings.
+    key: &'static str,
+    /// What tells its entries apart.
+    id: &'static str,
+    get: fn(&Extras) -> &Objects,
+    /// The fields that can hold it too, and their key in the settings.
+    within: (&'static str, fn(&Extras) -> &Fragment),
+}
+
+const VOLUMES: List = List { key: "volumes", id: "name", get: |e| &e.volumes, within: ("pod", |e| &e.pod) };
+const MOUNTS: List =
+    List { key: "volumeMounts", id: "mountPath", get: |e| &e.mounts, within: ("container", |e| &e.container) };
+const INIT_CONTAINERS: List =
+    List { key: "initContainers", id: "name", get: |e| &e.init_containers, within: ("pod", |e| &e.pod) };
+
+/// Whether a field is one of these lists, and not one of the other fields.
+fn is_list(pair: &Pair) -> bool {
+    matches!(pair.value, Tree::List(_)) && [VOLUMES, MOUNTS, INIT_CONTAINERS].iter().any(|l| l.key == pair.key)
+}
+
+impl List {
+    /// The entries that one source gives: setting, place, content.
+    fn entries<'a>(&self, source: &Source<'a>) -> Vec<(String, Span, &'a Tree)> {
+        let own = format!("{}.{}", source.path, self.key);
+        let within = format!("{}.{}", source.path, self.within.0);
+        let listed = (self.get)(source.extras).0.iter().map(|(span, tree)| (own.clone(), *span, tree));
+        let fields = (self.within.1)(source.extras).0.iter().filter(|p| p.key == self.key);
+        let held = fields.flat_map(|pair| match &pair.value {
+            Tree::List(items) => items.iter().map(|t| (within.clone(), pair.span, t)).collect(),
+            _ => Vec::new(),
+        });
+        listed.chain(held).collect()
+    }
+}
+
 impl Planner<'_> {
     /// The parts that the scenario writes for one server: those of all servers, of the method and of the role.
-    pub(super) fn parts(&self, role: &str, scope: &dyn Scope) -> Result<Parts, Diagnostic> {
+    pub(super) fn parts(
+        &self,
+        role: &str,
+        scope: &dyn Scope,
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<Parts, Diagnostic> {
         let s = &self.resolved.settings;
         let source = |path: &str, extras| Source { path: format!("{path}.extra"), extras };
         let sources = match role {
@@ -177,48 +217,71 @@ impl Planner<'_> {
                 source("prefill", &s.prefill.extra),
             ],
         };
-        let list = |key: &str, id: &str, get: fn(&Extras) -> &Objects| self.list(&sources, key, id, get, scope);
-        let parts = Parts {
-            volumes: list("volumes", "name", |e| &e.volumes)?,
-            mounts: list("volumeMounts", "mountPath", |e| &e.mounts)?,
-            init_containers: list("initContainers", "name", |e| &e.init_containers)?,
+        let values = |list: &List| -> Result<Vec<Value>, Diagnostic> {
+            Ok(self.list(&sources, list, scope)?.into_iter().map(|e| e.value).collect())
+        };
+        let mut init_containers = self.list(&sources, &INIT_CONTAINERS, scope)?;
+        for entry in &mut init_containers {
+            notes.extend(self.pin(entry)?);
+        }
+        Ok(Parts {
+            volumes: values(&VOLUMES)?,
+            mounts: values(&MOUNTS)?,
+            init_containers: init_containers.into_iter().map(|e| e.value).collect(),
             container: self.fields(&sources, "container", |e| &e.container, CONTAINER, role, scope)?,
             pod: self.fields(&sources, "pod", |e| &e.pod, POD, role, scope)?,
-        };
-        Ok(parts)
+        })
     }
 
     /// Several lists as one; an entry that stands in two of them with the same content stands once.
-    fn list(
-        &self,
-        sources: &[Source<'_>],
-        key: &str,
-        id: &str,
-        get: fn(&Extras) -> &Objects,
-        scope: &dyn Scope,
-    ) -> Result<Vec<Value>, Diagnostic> {
+    fn list(&self, sources: &[Source<'_>], list: &List, scope: &dyn Scope) -> Result<Vec<Entry>, Diagnostic> {
         let mut all: Vec<Entry> = Vec::new();
-        for source in sources {
-            let path = format!("{}.{key}", source.path);
-            for (span, tree) in &get(source.extras).0 {
-                let value = tree.expand(scope).map_err(|p| Diagnostic::error(p, *span))?;
-                let Some(name) = value.get(id).and_then(Value::as_str).map(str::to_owned) else {
-                    let message = format!("an entry of `{}` has no `{id}`", self.called(&path));
-                    return Err(Diagnostic::error(Problem::Conflict { message }, *span));
-                };
-                match all.iter().find(|e| e.value.get(id).and_then(Value::as_str) == Some(&name)) {
-                    None => all.push(Entry { value, path: path.clone(), span: *span }),
-                    Some(first) if first.value == value => {}
-                    Some(first) => {
-                        let (a, b) = (self.called(&first.path), self.called(&path));
-                        let message = format!("`{a}` and `{b}` give `{name}` two contents");
-                        return Err(Diagnostic::error(Problem::Conflict { message }, *span)
-                            .with_place(Some(first.span), "the other one"));
-                    }
+        for (path, span, tree) in sources.iter().flat_map(|s| list.entries(s)) {
+            let value = tree.expand(scope).map_err(|p| Diagnostic::error(p, span))?;
+            let id = |v: &Value| v.get(list.id).and_then(Value::as_str).map(str::to_owned);
+            let Some(name) = id(&value) else {
+                let message = format!("an entry of `{}` has no `{}`", self.called(&path), list.id);
+                return Err(Diagnostic::error(Problem::Conflict { message }, span));
+            };
+            match all.iter().find(|e| id(&e.value).as_deref() == Some(&name)) {
+                None => all.push(Entry { value, path, span }),
+                Some(first) if first.value == value => {}
+                Some(first) => {
+                    let (a, b) = (self.called(&first.path), self.called(&path));
+                    let message = format!("`{a}` and `{b}` give `{name}` two contents");
+                    return Err(Diagnostic::error(Problem::Conflict { message }, span)
+                        .with_place(Some(first.span), "the other one"));
                 }
             }
         }
-        Ok(all.into_iter().map(|e| e.value).collect())
+        Ok(all)
+    }
+
+    /// Gives the image of an init container a version that stays, and tells of it.
+    fn pin(&self, entry: &mut Entry) -> Result<Option<Diagnostic>, Diagnostic> {
+        let Some(Value::String(image)) = entry.value.map_mut().get_mut("image") else { return Ok(None) };
+        let with_tag = if has_tag(image) { image.clone() } else { format!("{image}:latest") };
+        let parts = crate::check::names::split_image(&with_tag).map_err(|why| {
+            let message = format!("an init container of `{}` has the image `{image}`", entry.path);
+            Diagnostic::error(Problem::Conflict { message }, entry.span).with_hint(why)
+        })?;
+        let part = |key: &str| parts.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v.as_str());
+        if !catalogue::is_floating(part("tag")) {
+            return Ok(None);
+        }
+        let path = [part("registry"), part("repository"), part("name")];
+        let name = path.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/");
+        let Some(tag) = catalogue::image_tag(&name, &self.resolved.settings.edition.0) else {
+            let problem = Problem::FloatingVersion { what: format!("image `{name}`"), found: part("tag").to_owned() };
+            return Err(Diagnostic::error(problem, entry.span).with_hint("name a version of it"));
+        };
+        let problem = Problem::Fallback {
+            setting: self.called(&entry.path),
+            word: part("tag").to_owned(),
+            used: format!("the version catalogue has `{name}:{tag}`"),
+        };
+        *image = format!("{name}:{tag}");
+        Ok(Some(Diagnostic::note(problem, entry.span)))
     }
 
     /// Several mappings as one, the later over the earlier; a field that the tool writes from a setting is an error.
@@ -234,7 +297,7 @@ impl Planner<'_> {
         let mut all = Map::new();
         for source in sources {
             let path = format!("{}.{key}", source.path);
-            for pair in &get(source.extras).0 {
+            for pair in get(source.extras).0.iter().filter(|p| !is_list(p)) {
                 let value = pair.value.expand(scope).map_err(|p| Diagnostic::error(p, pair.span))?;
                 if let Some(known) = written.iter().find(|w| w.key == pair.key) {
                     self.refuse_written(known, role, &path, pair.span)?;
@@ -280,6 +343,11 @@ impl Planner<'_> {
             .flat_map(|a| a.0.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))))
             .collect()
     }
+}
+
+/// Whether an image reference says which version is meant.
+fn has_tag(image: &str) -> bool {
+    image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':'))
 }
 
 /// Puts a value over another: mappings key by key, anything else whole.

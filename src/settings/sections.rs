@@ -198,9 +198,9 @@ section! {
     /// Accelerators of a model server.
     Accelerator {
         /// Extended resource to ask for, or the kind of accelerator; `cpu` for none.
-        set resource: Option<AcceleratorResource> = "resource" by All, "auto" means "`nvidia.com/gpu` is used";
+        set resource: Option<AcceleratorResource> = "resource" by All, "auto" means "`nvidia.com/gpu` is used", "" means "`nvidia.com/gpu` is used";
         /// Accelerators of each pod. Not set: tensor parallelism times local data parallelism.
-        set count: Option<Count> = "count" by All, "auto" means "";
+        set count: Option<Count> = "count" by All, "auto" means "", "" means "";
         /// Memory of one accelerator, in gigabytes.
         set memory: Option<Positive> = "memory" by Capacity, "auto" means "", "" means "";
         /// Whether pods claim accelerators by dynamic resource allocation instead of an extended resource.
@@ -212,7 +212,7 @@ section! {
     /// How a model is spread over accelerators.
     Parallelism {
         /// Tensor parallel size. Not set: accelerators of each local data parallel rank.
-        set tensor: Option<Count> = "tensor" by All;
+        set tensor: Option<Count> = "tensor" by All, "" means "";
         /// Data parallel ranks in one pod.
         set data_local: Positive = "dataLocal" by All;
         /// Data parallel ranks of one replica. Not set: those of one pod times the pods of one replica.
@@ -479,7 +479,7 @@ section! {
         /// Replicas; 0 for none of this role.
         set replicas: Option<Count> = "replicas" by Modelservice, "NA" means "";
         /// Accelerators of each pod. Not set: tensor parallelism times local data parallelism.
-        set accelerators: Option<Count> = "accelerators" by Modelservice, "auto" means "", "NA" means "";
+        set accelerators: Option<Count> = "accelerators" by Modelservice, "auto" means "", "NA" means "", "" means "";
         /// Extended resource to ask for, or the kind of accelerator; `cpu` for none.
         set accelerator_resource: Option<AcceleratorResource> = "acceleratorResource" by Modelservice, "auto" means "", "" means "";
         sub parallelism: RoleParallelism = "parallelism";
@@ -522,13 +522,13 @@ section! {
     /// How a model is spread over the accelerators of one role.
     RoleParallelism {
         /// Tensor parallel size. Not set: that of `parallelism`, or accelerators of each local data parallel rank.
-        set tensor: Option<Count> = "tensor" by Modelservice;
+        set tensor: Option<Count> = "tensor" by Modelservice, "" means "";
         /// Data parallel ranks of one replica.
-        set data: Option<Positive> = "data" by Modelservice;
+        set data: Option<Positive> = "data" by Modelservice, "" means "";
         /// Data parallel ranks in one pod.
-        set data_local: Option<Positive> = "dataLocal" by Modelservice;
+        set data_local: Option<Positive> = "dataLocal" by Modelservice, "" means "";
         /// Pods of one replica, a group of a LeaderWorkerSet.
-        set workers: Option<Positive> = "workers" by Modelservice;
+        set workers: Option<Positive> = "workers" by Modelservice, "" means "";
     }
 }
 

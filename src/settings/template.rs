@@ -393,7 +393,10 @@ pub struct EnvList(pub Vec<EnvVar>);
 impl EnvList {
     fn push(&mut self, var: EnvVar) -> Result<(), Fault> {
         names::env_name(&var.name).map_err(|why| Fault::found(crate::yaml::quote_short(&var.name)).hint(why))?;
-        if self.0.iter().any(|v| v.name == var.name) {
+        if let Some(first) = self.0.iter().find(|v| v.name == var.name) {
+            if *first == var {
+                return Ok(());
+            }
             return Err(Fault::found(format!("`{}` twice", var.name)));
         }
         self.0.push(var);
