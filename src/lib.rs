@@ -9,6 +9,7 @@ pub mod charts;
 pub mod check;
 pub mod cmd;
 pub mod compile;
+pub mod convert;
 pub mod credential;
 pub mod emit;
 pub mod error;

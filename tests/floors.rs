@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[&[&str]] = &[
     &["main"],
     &["cmd"],
+    &["convert"],
     &["compile"],
     &["emit"],
     &["bundle"],

@@ -20,6 +20,8 @@ pub enum Command {
     /// `llmdbench render -c NAME | kubectl apply -f -` puts a stack on a cluster. Notes go to standard error. Exit code 0:
     /// done; 2: something is wrong with the input and nothing was written; 1: the output could not be written.
     Render(Render),
+    /// Write a shell scenario in YAML, with the same meaning; notes on standard error say what has none.
+    Convert(Convert),
     /// List the scenarios that ship with the tool and those of ./scenarios.
     List(List),
     /// Show every setting and every LLMDBENCH_ variable: type, defaults, meaning, effect.
@@ -128,6 +130,20 @@ pub enum Charts {
     Flux,
     /// Application objects.
     Argocd,
+}
+
+/// Flags of `convert`.
+#[derive(Debug, Args)]
+pub struct Convert {
+    /// Shell scenario: a file (.sh, .env), a name of ./scenarios, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub scenario: String,
+    /// File to write the YAML to; without it, it goes to standard output.
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<Utf8PathBuf>,
+    /// Edition that the scenario belongs to, where its names do not say so.
+    #[arg(long, value_name = "EDITION")]
+    pub defaults: Option<String>,
 }
 
 /// Flags of `list`.

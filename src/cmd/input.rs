@@ -87,7 +87,11 @@ fn unreadable(path: &str, error: &io::Error) -> Diagnostic {
     Diagnostic::error(Problem::Unreadable { path: path.to_owned(), reason: error.to_string() }, None)
 }
 
-fn scenario(name: &str, sources: &mut Sources) -> Result<(SourceId, Language), Diagnostic> {
+/// The scenario of a name, a path or `-`.
+///
+/// # Errors
+/// A scenario that is not there or cannot be read.
+pub fn scenario(name: &str, sources: &mut Sources) -> Result<(SourceId, Language), Diagnostic> {
     if name == "-" {
         let mut bytes = Vec::new();
         io::stdin()

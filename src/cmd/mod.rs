@@ -1,6 +1,7 @@
 //! The commands: each wires flags to the library and prints; none decides anything.
 
 pub mod cli;
+mod convert;
 pub mod input;
 mod list;
 mod render;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
     let mut sources = Sources::default();
     let result = match cli.command {
         cli::Command::Render(args) => render::run(&args, &mut sources),
+        cli::Command::Convert(args) => convert::run(&args, &mut sources),
         cli::Command::List(args) => list::run(&args, &mut sources),
         cli::Command::Variables(args) => variables::run(&args, &mut sources),
     };

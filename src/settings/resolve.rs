@@ -82,6 +82,8 @@ pub struct Inputs {
     pub edition: Option<String>,
     /// Further defaults files.
     pub defaults: Vec<SourceId>,
+    /// A blank to fill in counts as not set and is listed in [`Resolved::blanks`].
+    pub blanks_apart: bool,
 }
 
 /// What the layers came to.
@@ -93,6 +95,8 @@ pub struct Resolved {
     pub origins: IndexMap<String, Origin>,
     /// Settings whose value is a word that stands for "none given": path, word, what is rendered then.
     pub words: Vec<(String, String, &'static str)>,
+    /// Blanks to fill in, with their places, where they are set apart.
+    pub blanks: Vec<(String, Option<Span>)>,
     /// What the user should know.
     pub notes: Vec<Diagnostic>,
 }
@@ -139,12 +143,32 @@ struct Entry {
     origin: Origin,
 }
 
+impl Entry {
+    /// The text of a value that is one scalar.
+    fn scalar(&self) -> Option<&str> {
+        match &self.raw {
+            Raw::Text(t) => Some(t.as_str()),
+            Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) => Some(text.as_str()),
+            _ => None,
+        }
+    }
+
+    /// Whether the value is a blank to fill in.
+    fn is_blank<T: Setting>(&self, field: &Field) -> bool {
+        let null = matches!(&self.raw, Raw::Node(n) if n.is_null());
+        let word = T::none().is_some() && self.scalar().is_some_and(|t| field.words.iter().any(|(w, _)| *w == t));
+        if null { T::none().is_none() } else { !word && self.scalar() == Some("") && !T::EMPTY_IS_A_VALUE }
+    }
+}
+
 /// Reads settings out of entries for [`Section::read`].
 pub struct Reader<'a> {
     entries: &'a HashMap<usize, Vec<Entry>>,
     reading: Reading<'a>,
     origins: IndexMap<String, Origin>,
     words: Vec<(String, String, &'static str)>,
+    /// Where blanks to fill in go, where they are set apart.
+    blanks: Option<Vec<(String, Option<Span>)>>,
     errors: Errors,
 }
 
@@ -160,9 +184,17 @@ impl Reader<'_> {
             }
             return none;
         };
-        let last = entries.len() - 1;
-        let mut result = None;
-        for (i, entry) in entries.iter().enumerate() {
+        let entries: Vec<&Entry> = match &mut self.blanks {
+            Some(blanks) => {
+                let (blank, given): (Vec<_>, Vec<_>) = entries.iter().partition(|e| e.is_blank::<T>(field));
+                blanks.extend(blank.last().map(|e| (path.to_owned(), e.origin.span)));
+                given
+            }
+            None => entries.iter().collect(),
+        };
+        let last = entries.len().saturating_sub(1);
+        let mut result = T::none();
+        for (i, entry) in entries.into_iter().enumerate() {
             let value = self.read_entry::<T>(field, entry, i == last);
             if i == last {
                 self.origins.insert(path.to_owned(), entry.origin.clone());
@@ -175,11 +207,7 @@ impl Reader<'_> {
     fn read_entry<T: Setting>(&mut self, field: &Field, entry: &Entry, wins: bool) -> Option<T> {
         let span = entry.origin.span;
         let name = entry.origin.variable.unwrap_or(&field.path);
-        let scalar = match &entry.raw {
-            Raw::Text(t) => Some(t.as_str()),
-            Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) => Some(text.as_str()),
-            _ => None,
-        };
+        let scalar = entry.scalar();
         if let (Some(text), true) = (scalar, T::none().is_some())
             && let Some((word, meaning)) = field.words.iter().find(|(w, _)| *w == text)
         {
@@ -188,12 +216,10 @@ impl Reader<'_> {
             }
             return T::none();
         }
-        let null = matches!(&entry.raw, Raw::Node(n) if n.is_null());
-        if null && T::none().is_some() {
+        if matches!(&entry.raw, Raw::Node(n) if n.is_null()) && T::none().is_some() {
             return T::none();
         }
-        let empty = null || scalar == Some("") && !T::EMPTY_IS_A_VALUE;
-        if empty {
+        if entry.is_blank::<T>(field) {
             if wins {
                 let problem = Problem::EmptyValue { setting: name.to_owned() };
                 let hint = format!("it takes {}", T::expects());
@@ -220,6 +246,7 @@ struct Collector<'a> {
     edition: &'static editions::Edition,
     /// Names of both editions may stand in the scenario: its own names chose the edition.
     mixed: bool,
+    blanks_apart: bool,
     errors: Errors,
     notes: Vec<Diagnostic>,
 }
@@ -254,6 +281,7 @@ pub fn resolve(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> Res
         locals: HashMap::new(),
         edition,
         mixed: inputs.edition.is_none() && matches!(scenario, Scenario::Shell(..)),
+        blanks_apart: inputs.blanks_apart,
         errors: Errors::default(),
         notes,
     };
@@ -721,14 +749,15 @@ impl Collector<'_> {
             reading: Reading { sources: self.sources, locals: &self.locals },
             origins: IndexMap::new(),
             words: Vec::new(),
+            blanks: self.blanks_apart.then(Vec::new),
             errors: Errors::default(),
         };
         let settings = Settings::read("", &mut reader);
-        let (origins, words) = (reader.origins, reader.words);
+        let (origins, words, blanks) = (reader.origins, reader.words, reader.blanks.unwrap_or_default());
         self.errors.0.extend(reader.errors.0);
         if let (Some(mut settings), true) = (settings, self.errors.0.is_empty()) {
             settings.edition.0 = self.edition.name.to_owned();
-            let mut resolved = Resolved { settings, origins, words, notes: self.notes };
+            let mut resolved = Resolved { settings, origins, words, blanks, notes: self.notes };
             resolved.refuse_credentials()?;
             derive::derive(&mut resolved)?;
             return Ok(resolved);
