@@ -39,12 +39,8 @@ pub fn convert(
     world: &dyn World,
     sources: &mut Sources,
 ) -> Result<Converted, Errors> {
-    let inputs = Inputs {
-        scenario: Some((scenario, Language::Shell)),
-        edition,
-        blanks_apart: true,
-        ..Inputs::default()
-    };
+    let inputs =
+        Inputs { scenario: Some((scenario, Language::Shell)), edition, blanks_apart: true, ..Inputs::default() };
     let resolved = resolve(&inputs, world, sources)?;
     let edition = resolved.settings.edition.0.clone();
     let defaults = Inputs { edition: Some(edition.clone()), ..Inputs::default() };

@@ -98,6 +98,5 @@ fn is_ruler(text: &str) -> bool {
 fn is_disabled(text: &str) -> bool {
     let text = text.trim_start_matches(['#', ' ']);
     let name = text.split('=').next().unwrap_or("");
-    text.starts_with("export ")
-        || (text.contains('=') && name.starts_with("LLMDBENCH_") && !name.contains(' '))
+    text.starts_with("export ") || (text.contains('=') && name.starts_with("LLMDBENCH_") && !name.contains(' '))
 }
