@@ -433,9 +433,11 @@ impl Planner<'_> {
             annotations: self.annotations(Some(&role.annotations)),
             parts,
         };
+        let setting = role;
         let role = Role { replicas, model_command: role.model_command, spread, claims, server };
         if replicas > 0 {
             self.check_role(name, &role, chart)?;
+            self.warn_role(name, setting, &role, notes);
         }
         Ok((role, kv_port.filter(|_| replicas > 0)))
     }
@@ -518,6 +520,59 @@ impl Planner<'_> {
             Some((problem, path)) => Err(Diagnostic::error(problem, self.resolved.span(&path))
                 .with_place(self.resolved.span("charts.modelservice.version"), "the version")),
             None => Ok(()),
+        }
+    }
+
+    /// Tells of settings of a role that do not go together, though each of them is rendered.
+    fn warn_role(
+        &self,
+        name: &str,
+        setting: &RoleSetting,
+        role: &Role,
+        notes: &mut Vec<Diagnostic>,
+    ) {
+        let s = &self.resolved.settings;
+        let mut tell = |message: String, path: &str| {
+            notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)));
+        };
+        let multinode = s.modelservice.multinode.0;
+        if role.spread.workers > 1 && !multinode {
+            let message = format!(
+                "`{name}.parallelism.workers` is {}, and a Deployment has one pod for a replica; `modelservice.multinode` makes groups",
+                role.spread.workers
+            );
+            tell(message, &format!("{name}.parallelism.workers"));
+        }
+        const MODELS: &str = "/model-cache";
+        let server = &role.server;
+        let mounted = s.modelservice.mount_model.is_none_or(|m| m.0)
+            || server.parts.mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(MODELS));
+        if !mounted && server.command.iter().chain(&server.args).any(|a| a.contains(MODELS)) {
+            let message = format!("the arguments of {name} name files in `{MODELS}`, and nothing is mounted there");
+            tell(message, "modelservice.mountModelVolume");
+        }
+        let custom = role.model_command == ModelCommand::Custom;
+        let preprocess = setting.preprocess.as_ref().is_some_and(|p| !p.does_nothing());
+        if preprocess && !custom {
+            let message = format!(
+                "`{name}.preprocess` does not run: the chart makes the command of {name}, and `{name}.modelCommand: custom` would run it"
+            );
+            tell(message, &format!("{name}.preprocess"));
+        }
+        let at = |m: &Value| m.get("mountPath").and_then(Value::as_str) == Some("/dev/shm");
+        let size = format!("{name}.sharedMemory");
+        let referred = s.decode.extra.references().into_iter().chain(s.prefill.extra.references());
+        let mut referred = referred.chain(s.pod.extra.references()).chain(s.modelservice.extra.references());
+        let from = [size.as_str(), "resources.sharedMemory"];
+        if server.parts.mounts.iter().any(at) && self.resolved.is_set(&size) && !referred.any(|r| from.contains(&r)) {
+            tell(format!("`{size}` has no effect: the scenario mounts a volume of its own at `/dev/shm`"), &size);
+        }
+        if name == "prefill" && server.port != s.vllm.port.0 {
+            let message = format!(
+                "prefill answers on port {}, and its requests come to `vllm.port`, {}",
+                server.port, s.vllm.port
+            );
+            tell(message, "prefill.args");
         }
     }
 

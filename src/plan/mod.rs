@@ -12,8 +12,8 @@ pub mod server;
 use crate::charts::catalogue;
 use crate::error::{Diagnostic, Errors, Problem};
 use crate::settings::resolve::Resolved;
-use crate::settings::sections::{Image, Settings, reference_text};
-use crate::settings::template::{Command, MODEL_NAMES, Referent, Scope, Script, Template};
+use crate::settings::sections::{Image, Role, Settings, reference_text};
+use crate::settings::template::{Command, EnvSource, EnvVar, MODEL_NAMES, Referent, Scope, Script, Template};
 use crate::settings::types::{Harness, LabelSelector, Method, Model, Platform, UriProtocol};
 use crate::tree::{Map, Value};
 use server::{Demand, Environment, RoleScope, Server, probes};
@@ -145,6 +145,7 @@ pub fn plan(resolved: &Resolved) -> Result<Plan, Errors> {
     p.use_words();
     p.report_exported();
     p.report_unreferenced();
+    p.report_by_reference();
     p.report_unused();
     let benchmark_image = p.image(&s.images.benchmark, "images.benchmark");
     p.flat.insert("images.benchmark".into(), benchmark_image.as_str().into());
@@ -277,7 +278,9 @@ impl Planner<'_> {
         }
         let referred = self.resolved.settings.standalone.args.references();
         for (path, name) in EXPORTED {
-            if self.resolved.is_set(path) && !referred.contains(path) {
+            let reads_itself = !ARGUMENTS.contains(path);
+            let mentioned = mentions(&self.resolved.settings.standalone.args, name);
+            if self.resolved.is_set(path) && !referred.contains(path) && !mentioned && !reads_itself {
                 let message = format!(
                     "`{path}` is in no argument of the server; it only reaches the pod as the variable `{name}`"
                 );
@@ -302,7 +305,8 @@ impl Planner<'_> {
         let mut unreferenced: Vec<String> = Vec::new();
         for (name, role) in roles {
             let path = format!("{name}.gpuMemoryUtilization");
-            if self.resolved.is_set(&path) && !role.args.references().contains(&path.as_str()) {
+            let mentioned = self.variables_of(role, "vllm.gpuMemoryUtilization").any(|v| mentions(&role.args, v));
+            if self.resolved.is_set(&path) && !role.args.references().contains(&path.as_str()) && !mentioned {
                 unreferenced.push(path);
             }
         }
@@ -311,9 +315,11 @@ impl Planner<'_> {
                 let own = path.strip_prefix("vllm.").unwrap_or(path);
                 let referred = roles.iter().any(|(name, role)| {
                     let all = role.args.references();
-                    all.contains(path) || all.contains(&format!("{name}.{own}").as_str())
+                    all.contains(path)
+                        || all.contains(&format!("{name}.{own}").as_str())
+                        || self.variables_of(role, path).any(|v| mentions(&role.args, v))
                 });
-                if path.starts_with("vllm.") && self.resolved.is_set(path) && !referred {
+                if ARGUMENTS.contains(path) && path.starts_with("vllm.") && self.resolved.is_set(path) && !referred {
                     unreferenced.push((*path).to_owned());
                 }
             }
@@ -321,6 +327,46 @@ impl Planner<'_> {
         for path in unreferenced {
             let message = format!("no argument of decode or prefill refers to `{path}`; it does not reach vLLM");
             self.notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(&path)));
+        }
+    }
+
+    /// The variables of a role's container that hold a setting.
+    fn variables_of<'s>(&'s self, role: &'s Role, path: &'s str) -> impl Iterator<Item = &'s str> {
+        let vllm = &self.resolved.settings.vllm;
+        let holds = move |v: &&EnvVar| match &v.source {
+            EnvSource::Value(template) => template.references().any(|r| r == path),
+            EnvSource::From(_) => false,
+        };
+        [&vllm.standard_env, &vllm.env, &role.env].into_iter().flat_map(|l| &l.0).filter(holds).map(|v| v.name.as_str())
+    }
+
+    /// Reports settings that only texts of the scenario could use, where none refers to them.
+    fn report_by_reference(&mut self) {
+        use crate::settings::Use;
+        let s = &self.resolved.settings;
+        let lists = [&s.vllm.standard_env, &s.vllm.env, &s.standalone.env, &s.decode.env, &s.prefill.env];
+        let in_env = lists.into_iter().flat_map(|l| &l.0).filter_map(|v| match &v.source {
+            EnvSource::Value(template) => Some(template),
+            EnvSource::From(_) => None,
+        });
+        let scripts = [Some(&s.vllm.preprocess), Some(&s.standalone.preprocess), s.decode.preprocess.as_ref(), s.prefill.preprocess.as_ref()];
+        let extras = [&s.pod.extra, &s.modelservice.extra, &s.standalone.extra, &s.decode.extra, &s.prefill.extra];
+        let commands = [&s.standalone.args, &s.standalone.launcher.args, &s.decode.args, &s.prefill.args];
+        let mut used: std::collections::HashSet<&str> = in_env.flat_map(Template::references).collect();
+        used.extend(scripts.into_iter().flatten().flat_map(|s| s.0.references()));
+        used.extend(extras.into_iter().flat_map(|e| e.references()));
+        used.extend(commands.into_iter().flat_map(Command::references));
+        for field in crate::settings::fields() {
+            let path = field.path.as_str();
+            let by_reference = match field.used_by {
+                Use::Reference => true,
+                Use::Env => !self.standalone_too(),
+                _ => false,
+            };
+            if by_reference && self.resolved.is_set(path) && !used.contains(path) {
+                let message = format!("no text of the scenario refers to `{path}`; it has no effect");
+                self.notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)));
+            }
         }
     }
 
@@ -777,6 +823,31 @@ const EXPORTED: &[(&str, &str)] = &[
     ("vllm.ucxTls", "UCX_TLS"),
     ("vllm.ucxSockaddrTlsPriority", "UCX_SOCKADDR_TLS_PRIORITY"),
 ];
+
+/// Those of them that mean something to the server only as arguments.
+const ARGUMENTS: &[&str] = &[
+    "vllm.maxModelLen",
+    "vllm.blockSize",
+    "vllm.maxNumBatchedTokens",
+    "vllm.gpuMemoryUtilization",
+    "vllm.maxNumSeqs",
+    "parallelism.tensor",
+];
+
+/// Whether a command reads a variable of its container.
+fn mentions(command: &Command, name: &str) -> bool {
+    let reads = |text: &str, sign: &str| {
+        text.match_indices(sign).any(|(i, _)| {
+            let rest = &text[i + sign.len()..];
+            rest.strip_prefix(name)
+                .is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        })
+    };
+    match command {
+        Command::Words(words) => words.iter().any(|w| reads(&w.notation(), "$(")),
+        Command::Script(script) => ["$", "${", "$("].iter().any(|sign| reads(&script.notation(), sign)),
+    }
+}
 
 /// The word after an option, or after its `=`; `None` inside where only a shell can tell.
 fn option_value(words: &[Option<String>], option: &str) -> Option<Option<String>> {

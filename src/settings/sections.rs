@@ -671,6 +671,16 @@ section! {
     }
 }
 
+impl Extras {
+    /// The paths of settings that the parts refer to.
+    pub fn references(&self) -> Vec<&str> {
+        let lists = [&self.volumes, &self.mounts, &self.init_containers];
+        let listed = lists.into_iter().flat_map(|l| &l.0).flat_map(|(_, tree)| tree.references());
+        let fields = [&self.container, &self.pod].into_iter().flat_map(|f| &f.0).flat_map(|p| p.value.references());
+        listed.chain(fields).collect()
+    }
+}
+
 /// The value of a setting in the text that a reference to it stands for.
 pub fn reference_text(value: &Value) -> String {
     match value {
