@@ -184,10 +184,12 @@ fn variables_that_the_chart_writes_are_not_written_twice() {
 
 #[test]
 fn volumes_of_several_settings_become_one_list() {
-    let common = document("C_EXTRA_VOLUMES", "- name: dshm\n  emptyDir: {sizeLimit: REPLACE_ENV_LLMDBENCH_VLLM_COMMON_SHM_MEM}");
+    let common =
+        document("C_EXTRA_VOLUMES", "- name: dshm\n  emptyDir: {sizeLimit: REPLACE_ENV_LLMDBENCH_VLLM_COMMON_SHM_MEM}");
     let mounts = document("C_EXTRA_VOLUME_MOUNTS", "- name: dshm\n  mountPath: /dev/shm");
     let method = document("V_EXTRA_VOLUMES", "- name: method\n  emptyDir: {}");
-    let own = document("V_DECODE_EXTRA_VOLUMES", "- name: own\n  emptyDir: {}\n- name: dshm\n  emptyDir: {sizeLimit: 16Gi}");
+    let own =
+        document("V_DECODE_EXTRA_VOLUMES", "- name: own\n  emptyDir: {}\n- name: dshm\n  emptyDir: {sizeLimit: 16Gi}");
     let c = compiled(&format!("{LLMD}{common}{mounts}{method}{own}"), &[]);
     let names = |name: &str| -> Vec<String> {
         let volumes = role(&c, name).get("volumes").unwrap().items();
@@ -195,12 +197,19 @@ fn volumes_of_several_settings_become_one_list() {
     };
     assert_eq!(names("decode"), ["metrics-volume", "torch-compile-cache", "dshm", "method", "own"]);
     assert_eq!(names("prefill"), ["metrics-volume", "torch-compile-cache", "dshm", "method"]);
-    let at_shm: Vec<_> = container(role(&c, "decode")).get("volumeMounts").unwrap().items().iter()
-        .filter(|m| m.get("mountPath") == Some(&Value::from("/dev/shm"))).collect();
+    let at_shm: Vec<_> = container(role(&c, "decode"))
+        .get("volumeMounts")
+        .unwrap()
+        .items()
+        .iter()
+        .filter(|m| m.get("mountPath") == Some(&Value::from("/dev/shm")))
+        .collect();
     assert_eq!(at_shm.len(), 1);
     let other = document("V_DECODE_EXTRA_VOLUMES", "- name: dshm\n  emptyDir: {sizeLimit: 1Gi}");
     let refusal = refused(&format!("{LLMD}{common}{other}"), &[]);
-    for part in ["`LLMDBENCH_VLLM_COMMON_EXTRA_VOLUMES`", "`LLMDBENCH_VLLM_MODELSERVICE_DECODE_EXTRA_VOLUMES`", "`dshm`"] {
+    for part in
+        ["`LLMDBENCH_VLLM_COMMON_EXTRA_VOLUMES`", "`LLMDBENCH_VLLM_MODELSERVICE_DECODE_EXTRA_VOLUMES`", "`dshm`"]
+    {
         assert!(refusal.contains(part), "{refusal}");
     }
     assert_eq!(refusal.matches("here-document of line").count(), 2, "both places: {refusal}");
@@ -300,7 +309,9 @@ fn a_script_before_the_server_runs_where_there_is_a_shell() {
 
 #[test]
 fn groups_of_pods_need_a_chart_that_makes_them() {
-    let text = format!("{LLMD}export V_MULTINODE=true\nexport C_NUM_WORKERS_PARALLELISM=2\nexport C_DATA_LOCAL_PARALLELISM=8\n");
+    let text = format!(
+        "{LLMD}export V_MULTINODE=true\nexport C_NUM_WORKERS_PARALLELISM=2\nexport C_DATA_LOCAL_PARALLELISM=8\n"
+    );
     let c = compiled(&text, &["charts.modelservice.version=v0.4.9"]);
     let release = c.bundle.releases.iter().find(|r| r.name.ends_with("-ms")).unwrap();
     assert_eq!(release.values.get("multinode"), Some(&Value::Bool(true)));
@@ -322,14 +333,24 @@ fn init_containers_keep_their_order_and_name_a_version() {
     let image = "- name: first\n  image: \"REPLACE_ENV_LLMDBENCH_IMAGE\"\n- name: second\n  image: busybox";
     let init = document("C_EXTRA_INIT_CONTAINER_CONFIG", image);
     let c = compiled(&format!("{LLMD}{init}"), &[]);
-    let images: Vec<_> = role(&c, "decode").get("initContainers").unwrap().items().iter()
-        .map(|i| i.get("image").and_then(Value::as_str).unwrap().to_owned()).collect();
+    let images: Vec<_> = role(&c, "decode")
+        .get("initContainers")
+        .unwrap()
+        .items()
+        .iter()
+        .map(|i| i.get("image").and_then(Value::as_str).unwrap().to_owned())
+        .collect();
     assert!(images[0].starts_with("ghcr.io/llm-d/llm-d-benchmark:v"), "{images:?}");
     assert!(images[1].starts_with("docker.io/library/busybox:1."), "{images:?}");
     let alone = compiled(&format!("{ALONE}{init}"), &[]);
     let spec = deployment(&alone).at(&["spec", "template", "spec"]).unwrap();
-    let names: Vec<_> = spec.get("initContainers").unwrap().items().iter()
-        .map(|i| i.get("name").and_then(Value::as_str).unwrap().to_owned()).collect();
+    let names: Vec<_> = spec
+        .get("initContainers")
+        .unwrap()
+        .items()
+        .iter()
+        .map(|i| i.get("name").and_then(Value::as_str).unwrap().to_owned())
+        .collect();
     assert_eq!(names, ["wait-for-model", "first", "second"]);
     let old = refused(&format!("{LLMD}{init}"), &["charts.modelservice.version=v0.3.5"]);
     assert!(old.contains("v0.3.6"), "{old}");
@@ -387,17 +408,25 @@ fn a_role_has_its_own_image_and_annotations() {
 
 #[test]
 fn a_launcher_is_a_second_container_with_ports_of_its_own() {
-    let text = format!("{ALONE}export S_LAUNCHER=true\nexport S_LAUNCHER_PORT=8111\nexport S_LAUNCHER_VLLM_PORT=8112\n");
+    let text =
+        format!("{ALONE}export S_LAUNCHER=true\nexport S_LAUNCHER_PORT=8111\nexport S_LAUNCHER_VLLM_PORT=8112\n");
     let c = compiled(&text, &[]);
     let containers = deployment(&c).at(&["spec", "template", "spec", "containers"]).unwrap().items();
     let launcher = containers.iter().find(|c| c.get("name") == Some(&Value::from("launcher"))).unwrap();
     let args = launcher.get("args").unwrap().to_yaml();
     assert!(args.contains("8111"), "{args}");
     assert_eq!(launcher.at(&["livenessProbe", "tcpSocket", "port"]), Some(&Value::from(8111u32)));
-    let service = c.bundle.manifests.iter().map(|m| &m.object.value)
-        .find(|v| v.get("kind") == Some(&Value::from("Service")) && v.at(&["spec", "ports"]).unwrap().items().len() == 3)
+    let service = c
+        .bundle
+        .manifests
+        .iter()
+        .map(|m| &m.object.value)
+        .find(|v| {
+            v.get("kind") == Some(&Value::from("Service")) && v.at(&["spec", "ports"]).unwrap().items().len() == 3
+        })
         .expect("a Service with three ports");
-    let targets: Vec<_> = service.at(&["spec", "ports"]).unwrap().items().iter().map(|p| p.get("targetPort").cloned()).collect();
+    let targets: Vec<_> =
+        service.at(&["spec", "ports"]).unwrap().items().iter().map(|p| p.get("targetPort").cloned()).collect();
     assert_eq!(targets, [8000u32, 8111, 8112].map(|p| Some(Value::from(p))));
 }
 
@@ -424,7 +453,9 @@ fn further_claims_and_scripts_exist_where_something_asks_for_them() {
         "- name: preprocesses\n  configMap: {name: llm-d-benchmark-preprocesses, defaultMode: 0755}\n\
          - name: cache\n  persistentVolumeClaim: {claimName: REPLACE_ENV_LLMDBENCH_VLLM_COMMON_EXTRA_PVC_NAME}",
     );
-    let text = format!("{LLMD}export C_EXTRA_PVC_NAME=compiled\nexport C_EXTRA_PVC_SIZE=33Gi\nexport C_PVC_ACCESS_MODE=ReadWriteOnce\n{volumes}");
+    let text = format!(
+        "{LLMD}export C_EXTRA_PVC_NAME=compiled\nexport C_EXTRA_PVC_SIZE=33Gi\nexport C_PVC_ACCESS_MODE=ReadWriteOnce\n{volumes}"
+    );
     let c = compiled(&text, &[]);
     let find = |kind: &str, name: &str| {
         c.bundle.manifests.iter().map(|m| &m.object.value).find(|v| {

@@ -524,13 +524,7 @@ impl Planner<'_> {
     }
 
     /// Tells of settings of a role that do not go together, though each of them is rendered.
-    fn warn_role(
-        &self,
-        name: &str,
-        setting: &RoleSetting,
-        role: &Role,
-        notes: &mut Vec<Diagnostic>,
-    ) {
+    fn warn_role(&self, name: &str, setting: &RoleSetting, role: &Role, notes: &mut Vec<Diagnostic>) {
         let s = &self.resolved.settings;
         let mut tell = |message: String, path: &str| {
             notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)));

@@ -349,7 +349,12 @@ impl Planner<'_> {
             EnvSource::Value(template) => Some(template),
             EnvSource::From(_) => None,
         });
-        let scripts = [Some(&s.vllm.preprocess), Some(&s.standalone.preprocess), s.decode.preprocess.as_ref(), s.prefill.preprocess.as_ref()];
+        let scripts = [
+            Some(&s.vllm.preprocess),
+            Some(&s.standalone.preprocess),
+            s.decode.preprocess.as_ref(),
+            s.prefill.preprocess.as_ref(),
+        ];
         let extras = [&s.pod.extra, &s.modelservice.extra, &s.standalone.extra, &s.decode.extra, &s.prefill.extra];
         let commands = [&s.standalone.args, &s.standalone.launcher.args, &s.decode.args, &s.prefill.args];
         let mut used: std::collections::HashSet<&str> = in_env.flat_map(Template::references).collect();
