@@ -308,6 +308,16 @@ fn a_script_before_the_server_runs_where_there_is_a_shell() {
 }
 
 #[test]
+fn a_script_that_starts_the_server_is_the_whole_command() {
+    let args = document("V_DECODE_EXTRA_ARGS", "export A=1; vllm serve org/model --port \\$VLLM_METRICS_PORT");
+    let c = compiled(&format!("{LLMD}{args}"), &[]);
+    assert_eq!(container(role(&c, "decode")).get("modelCommand"), Some(&Value::from("custom")));
+    assert!(notes(&c).contains("taken as `custom`"), "{}", notes(&c));
+    let refusal = refused(&format!("{LLMD}{args}export V_DECODE_MODEL_COMMAND=vllmServe\n"), &[]);
+    assert!(refusal.contains("starts the server itself"), "{refusal}");
+}
+
+#[test]
 fn groups_of_pods_need_a_chart_that_makes_them() {
     let text = format!(
         "{LLMD}export V_MULTINODE=true\nexport C_NUM_WORKERS_PARALLELISM=2\nexport C_DATA_LOCAL_PARALLELISM=8\n"

@@ -402,6 +402,8 @@ impl Planner<'_> {
             workers: p.workers.map_or(1, |w| w.0),
         };
         let env = self.role_env(name, role, context, spread)?;
+        let model_command = self.model_command(name, role, context, &env, notes)?;
+        let role = &RoleSetting { model_command, ..role.clone() };
         let Run { command, args, words } = self.role_command(name, role, image, context, &env)?;
         let port = self.role_port(name, role, &words, &env, notes)?;
         let is_vllm = role.model_command == ModelCommand::VllmServe || starts_vllm(command.iter().chain(&args));
@@ -602,6 +604,36 @@ impl Planner<'_> {
             return Err(unsupported(what));
         }
         Ok(Some(kind))
+    }
+
+    /// How the command of a role is made: a script that starts the server itself is the whole command, where the
+    /// scenario does not say how.
+    fn model_command(
+        &self,
+        name: &str,
+        role: &RoleSetting,
+        context: &RoleContext<'_>,
+        env: &[Value],
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<ModelCommand, Diagnostic> {
+        let Command::Script(script) = &role.args else { return Ok(role.model_command) };
+        let args = self.resolved.span(&format!("{name}.args"));
+        let fail = |problem: Problem| Diagnostic::error(problem, args);
+        let starts = !script::lower(script, context.scope, &known_values(env)).map_err(fail)?.server.is_empty();
+        if role.model_command == ModelCommand::Custom || !starts {
+            return Ok(role.model_command);
+        }
+        let path = format!("{name}.modelCommand");
+        let word = role.model_command.word();
+        if self.resolved.is_set(&path) {
+            let message = format!("`{name}.args` starts the server itself, and with `{path}: {word}` the chart does");
+            return Err(fail(Problem::Conflict { message })
+                .with_place(self.resolved.span(&path), "said here")
+                .with_hint(format!("leave the command out of `{name}.args`, or use `{path}: custom`")));
+        }
+        let message = format!("`{name}.args` starts the server itself; `{path}` is taken as `custom`, not as `{word}`");
+        notes.push(Diagnostic::note(Problem::Noted { message }, args));
+        Ok(ModelCommand::Custom)
     }
 
     /// What the container of a role runs.
