@@ -234,6 +234,18 @@ fn fields_of_the_scenario_join_those_of_the_tool_and_never_replace_a_setting() {
     assert_eq!(server.get("ports").unwrap().items().len(), 2);
     assert_eq!(server.at(&["securityContext", "runAsUser"]), Some(&Value::from(0u32)));
 
+    let group =
+        document("V_DECODE_EXTRA_CONTAINER_CONFIG", "hostIPC: true\nsecurityContext: {runAsUser: 0, fsGroup: 107}");
+    let c = compiled(&format!("{LLMD}{group}"), &[]);
+    let decode = role(&c, "decode");
+    assert_eq!(decode.at(&["extraConfig", "hostIPC"]), Some(&Value::Bool(true)));
+    assert_eq!(decode.at(&["extraConfig", "securityContext", "fsGroup"]), Some(&Value::from(107u32)));
+    let security = container(decode).at(&["extraConfig", "securityContext"]).unwrap();
+    assert_eq!(security.to_json_line(), r#"{"runAsUser":0}"#);
+    assert!(notes(&c).contains("`fsGroup`") && notes(&c).contains("goes there"), "{}", notes(&c));
+    let slip = document("C_EXTRA_POD_CONFIG", "nodeSelecter: {a: b}");
+    assert!(refused(&format!("{LLMD}{slip}"), &[]).contains("did you mean `nodeSelector`?"));
+
     let env = document("C_EXTRA_CONTAINER_CONFIG", "env: [{name: A, value: b}]");
     let refusal = refused(&format!("{LLMD}{env}"), &[]);
     assert!(refusal.contains("`LLMDBENCH_VLLM_COMMON_EXTRA_CONTAINER_CONFIG` gives `env`"), "{refusal}");

@@ -2,6 +2,7 @@
 
 use super::Planner;
 use crate::charts::catalogue;
+use crate::check::fields::{POD_SECURITY, Place, place};
 use crate::error::{Diagnostic, Problem};
 use crate::settings::payload::{Fragment, Objects, Pair, Tree};
 use crate::settings::sections::{Extras, Probes};
@@ -144,6 +145,8 @@ static POD: &[Written] = &[
     written("priorityClassName", &["pod.priorityClassName"], true),
 ];
 
+const SECURITY: &str = "securityContext";
+
 /// One setting that gives parts, and where.
 struct Source<'a> {
     path: String,
@@ -224,12 +227,13 @@ impl Planner<'_> {
         for entry in &mut init_containers {
             notes.extend(self.pin(entry)?);
         }
+        let (container, pod) = self.fields(&sources, role, scope, notes)?;
         Ok(Parts {
             volumes: values(&VOLUMES)?,
             mounts: values(&MOUNTS)?,
             init_containers: init_containers.into_iter().map(|e| e.value).collect(),
-            container: self.fields(&sources, "container", |e| &e.container, CONTAINER, role, scope)?,
-            pod: self.fields(&sources, "pod", |e| &e.pod, POD, role, scope)?,
+            container,
+            pod,
         })
     }
 
@@ -284,28 +288,50 @@ impl Planner<'_> {
         Ok(Some(Diagnostic::note(problem, entry.span)))
     }
 
-    /// Several mappings as one, the later over the earlier; a field that the tool writes from a setting is an error.
+    /// The fields of the container and of the pod, the later over the earlier. A field that the tool writes from a
+    /// setting is an error; one that stands in the container and that only pods have goes to the pod.
     fn fields(
         &self,
         sources: &[Source<'_>],
-        key: &str,
-        get: fn(&Extras) -> &Fragment,
-        written: &[Written],
         role: &str,
         scope: &dyn Scope,
-    ) -> Result<Map, Diagnostic> {
-        let mut all = Map::new();
-        for source in sources {
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<(Map, Map), Diagnostic> {
+        let (mut container, mut pod) = (Map::new(), Map::new());
+        let mut moved = |field: &str, path: &str, span: Span| {
+            let message = format!("`{field}` of `{}` is a field of pods; it goes there", self.called(path));
+            notes.push(Diagnostic::note(Problem::Noted { message }, span));
+        };
+        for (source, key, wanted) in
+            sources.iter().flat_map(|s| [(s, "container", Place::Container), (s, "pod", Place::Pod)])
+        {
             let path = format!("{}.{key}", source.path);
-            for pair in get(source.extras).0.iter().filter(|p| !is_list(p)) {
-                let value = pair.value.expand(scope).map_err(|p| Diagnostic::error(p, pair.span))?;
+            let pairs = if wanted == Place::Pod { &source.extras.pod } else { &source.extras.container };
+            for pair in pairs.0.iter().filter(|p| !is_list(p)) {
+                let fail = |p: Problem| Diagnostic::error(p, pair.span);
+                let mut value = pair.value.expand(scope).map_err(fail)?;
+                let place = place(&pair.key, wanted).map_err(fail)?;
+                let written = if place == Place::Pod { POD } else { CONTAINER };
                 if let Some(known) = written.iter().find(|w| w.key == pair.key) {
                     self.refuse_written(known, role, &path, pair.span)?;
                 }
-                merge(all.entry(pair.key.clone()).or_insert(Value::Null), value);
+                if place != wanted {
+                    moved(&pair.key, &path, pair.span);
+                }
+                if place == Place::Container && pair.key == SECURITY {
+                    for field in POD_SECURITY {
+                        if let Some(of_pod) = value.map_mut().shift_remove(*field) {
+                            moved(field, &path, pair.span);
+                            let security = pod.entry(SECURITY.to_owned()).or_insert(Value::Null);
+                            security.map_mut().insert((*field).to_owned(), of_pod);
+                        }
+                    }
+                }
+                let fields = if place == Place::Pod { &mut pod } else { &mut container };
+                merge(fields.entry(pair.key.clone()).or_insert(Value::Null), value);
             }
         }
-        Ok(all)
+        Ok((container, pod))
     }
 
     /// Refuses a field of the scenario's own text that another setting says too.
