@@ -242,9 +242,11 @@ impl Moment {
     }
 }
 
-/// Takes away what marks an object as a hook.
+/// Takes away what marks an object as a hook, and empty fields that charts leave in metadata: with one, each apply is a
+/// write.
 fn plain(object: &mut Value) {
     let Some(Value::Map(metadata)) = object.map_mut().get_mut("metadata") else { return };
+    metadata.retain(|_, value| !matches!(value, Value::Null));
     if let Some(Value::Map(annotations)) = metadata.get_mut("annotations") {
         let before = annotations.len();
         annotations.retain(|key, _| !key.starts_with("helm.sh/hook"));

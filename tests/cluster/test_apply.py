@@ -1,52 +1,19 @@
-"""Every shipped scenario on a real control plane: accepted whole, applied again without a change, running as it says.
-
-`tests/run cluster` starts the control plane and calls this; it needs the variables of `cluster env`.
-"""
+"""Every shipped scenario by both methods on a real control plane: accepted whole, applied again without a change, running as it says."""
 
 import json
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
+from control import API, CHARTS, arguments, kubectl, needs_charts, on_cluster, settled, shipped, until
+from tool import load_all, render
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "acceptance"))
-from tool import BLANKS, load_all, render, shipped  # noqa: E402
-
-if "TEST_CLUSTER_DIR" not in os.environ:
-    raise SystemExit("no control plane: `tests/run cluster` starts one")
-
-# How long anything may take; the control plane needs seconds, a busy machine more.
-PATIENCE = 180
+APPLY = ["apply", "--server-side", "--validate=strict", "-f", "-"]
 
 
-def kubectl(*args, stdin=None, check=True):
-    result = subprocess.run(["kubectl", *map(str, args)], input=stdin, capture_output=True)
-    assert result.returncode == 0 or not check, result.stderr.decode() + result.stdout.decode()
-    return result
-
-
-def get(kind, namespace, *args):
-    return json.loads(kubectl("get", kind, "-n", namespace, "-o", "json", *args).stdout)["items"]
-
-
-def until(what, condition):
-    end = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < end, f"{what}: not within {PATIENCE} s"
-        time.sleep(0.5)
-    return found
-
-
-def arguments(name, number, platform):
-    sets = dict(BLANKS.get(name, {}))
-    sets["namespace"] = f"apply-{number}-{platform}"
-    sets["platform"] = platform
-    if "storage.storageClass" in sets:
-        sets["storage.storageClass"] = "standard"
-    return ["-c", name, "-t", "standalone", "--no-env", *[a for k, v in sets.items() for a in ("--set", f"{k}={v}")]], sets["namespace"]
+def stream_of(args, method):
+    charts = ["--charts", "inflate", "--charts-dir", CHARTS] if method == "modelservice" else []
+    result = render(*args, *charts, stdin=b"")
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout
 
 
 def changes(text):
@@ -59,51 +26,83 @@ def monitoring():
     kubectl("create", "namespace", "openshift-monitoring", check=False)
 
 
-@pytest.mark.parametrize("platform", ["kubernetes", "openshift"])
-@pytest.mark.parametrize("number, name", list(enumerate(shipped())))
-def test_a_scenario_is_accepted_and_runs(number, name, platform, tmp_path):
-    if platform == "openshift" and kubectl("get", "crd", "routes.route.openshift.io", check=False).returncode:
-        pytest.skip("the control plane serves no Route: set TEST_CLUSTER_CRDS")
-    args, namespace = arguments(name, number, platform)
-    stream = render(*args).stdout
-    objects = load_all(stream.decode())
-    assert len(objects) > 8
-    apply = ["apply", "--server-side", "--validate=strict", "-f", "-"]
-    kubectl(*apply, stdin=stream)
-    versions = lambda: {  # noqa: E731
-        (o["kind"], o["metadata"]["name"]): o["metadata"].get("generation", o["metadata"]["resourceVersion"])
-        for kind in ("deployment", "service", "configmap", "job", "role", "rolebinding", "persistentvolumeclaim")
-        for o in get(kind, namespace)
-    }
-    before = versions()
-    kubectl(*apply, stdin=stream)
-    after = versions()
-    # Claims and Jobs get a status meanwhile; what was asked for stays.
-    assert {k: v for k, v in before.items() if k[0] not in ("Job", "PersistentVolumeClaim", "Deployment")}.items() <= after.items()
-    diff = kubectl("diff", "--server-side", "-f", "-", stdin=stream, check=False)
-    assert diff.returncode == 0, diff.stdout.decode()
+def cases():
+    """Every scenario by the standalone method on both platforms, and by the llm-d method on the one that its name means."""
+    for name in shipped():
+        for platform in ("kubernetes", "openshift"):
+            yield pytest.param(name, "standalone", platform, id=f"{name}-standalone-{platform}")
+        own = "openshift" if name.startswith("ocp_") else "kubernetes"
+        yield pytest.param(name, "modelservice", own, id=f"{name}-modelservice-{own}", marks=needs_charts)
 
-    # The client's own apply, and kustomize, agree.
+
+def meant(settings, role):
+    """The labels and devices that a server of a role asks a node for, by the settings of the bundle."""
+    section = settings.get(f"{role}.nodeLabels", {}).get("value") or settings["pod.nodeLabels"]["value"] or {}
+    return {k: v for k, v in section.items() if v}
+
+
+@pytest.mark.parametrize("name, method, platform", list(cases()))
+def test_a_scenario_is_accepted_and_runs(name, method, platform, tmp_path):
+    namespace = f"apply-{shipped().index(name)}-{method}-{platform}"
+    args = arguments(name, method, namespace, platform)
     out = tmp_path / "out"
     assert render(*args, "-o", out).returncode == 0
-    assert len(load_all(kubectl("kustomize", out).stdout.decode())) == len(objects)
-    kubectl("apply", "-k", out)
-    assert changes(kubectl("apply", "-k", out).stdout) == []
+    stream = stream_of(args, method)
+    objects = load_all(stream.decode())
+    assert len(objects) > 8 and len({json.dumps([o["kind"], o["metadata"]]) for o in objects}) == len(objects)
+    try:
+        kubectl(*APPLY, stdin=stream)
+        settled(namespace)
 
-    until("jobs complete", lambda: all(j["status"].get("succeeded") for j in get("job", namespace)))
-    until("claims bind", lambda: all(c["status"]["phase"] == "Bound" for c in get("pvc", namespace)))
-    wanted = {o["metadata"]["name"]: o["spec"]["replicas"] for o in objects if o["kind"] == "Deployment"}
-    until("deployments", lambda: {d["metadata"]["name"]: d["status"].get("availableReplicas") for d in get("deployment", namespace)} == wanted)
+        before = on_cluster(objects)
+        kubectl(*APPLY, stdin=stream)
+        assert on_cluster(objects) == before, "the second apply changed something"
+        diff = kubectl("diff", "--server-side", "-f", "-", stdin=stream, check=False)
+        assert diff.returncode == 0, diff.stdout.decode() + diff.stderr.decode()
+        assert on_cluster(objects) == before
 
-    # Pods are on nodes with the label that the scenario means.
-    server = next(o for o in objects if o["kind"] == "Deployment" and o["metadata"]["labels"]["app.kubernetes.io/component"] == "model-server")
-    affinity = server["spec"]["template"]["spec"].get("affinity", {}).get("nodeAffinity", {})
-    terms = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [{"matchExpressions": []}])
-    labels = [(e["key"], e["values"][0]) for e in terms[0]["matchExpressions"]]
-    for pod in get("pod", namespace, "-l", "app.kubernetes.io/component=model-server"):
-        node = json.loads(kubectl("get", "node", pod["spec"]["nodeName"], "-o", "json").stdout)
-        assert all(node["metadata"]["labels"].get(k) == v for k, v in labels), (labels, pod["spec"]["nodeName"])
-    kubectl("delete", "namespace", namespace, "--wait=false")
+        # The client's own apply, and kustomize, agree.
+        assert {(o["kind"], o["metadata"]["name"]) for o in load_all(kubectl("kustomize", out).stdout.decode())} <= {k for k in before}
+        kubectl("apply", "-k", out)
+        assert changes(kubectl("apply", "-k", out).stdout) == []
+        diff = kubectl("diff", "-k", out, check=False)
+        assert diff.returncode == 0, diff.stdout.decode() + diff.stderr.decode()
+
+        settled(namespace)
+        settings = json.loads((out / "bundle.json").read_text())["settings"]
+        servers = [p for p in API.list("Pod", namespace) if is_server(p)]
+        expected = sum(o["spec"]["replicas"] for o in objects if o["kind"] == "Deployment" and is_server(o["spec"]["template"]))
+        assert len(servers) == expected > 0
+        nodes = {n["metadata"]["name"]: n for n in API.list("Node")}
+        for pod in servers:
+            node = nodes[pod["spec"]["nodeName"]]
+            role = pod["metadata"]["labels"].get("llm-d.ai/role", "standalone")
+            labels = meant(settings, role)
+            assert labels.items() <= node["metadata"]["labels"].items(), (labels, node["metadata"]["name"])
+            assert labels or settings["pod.nodeLabels"]["value"] is None
+    finally:
+        kubectl("delete", "namespace", namespace, "--wait=false", check=False)
+
+
+def is_server(pod):
+    labels = pod["metadata"]["labels"]
+    return labels.get("app.kubernetes.io/component") == "model-server" or "llm-d.ai/role" in labels
+
+
+@pytest.mark.parametrize("controller", ["flux", "argocd"])
+def test_releases_as_objects_of_a_controller_are_accepted(controller):
+    """No such controller runs here, and any field of its kinds is accepted: names, places and order are what is seen."""
+    namespace = f"apply-{controller}"
+    result = render(*arguments("cicd", "modelservice", namespace), "--charts", controller)
+    assert result.returncode == 0, result.stderr.decode()
+    objects = load_all(result.stdout.decode())
+    kubectl("create", "namespace", "argocd", check=False)
+    kubectl(*APPLY, stdin=result.stdout)
+    settled(namespace)
+    before = on_cluster(objects)
+    kubectl(*APPLY, stdin=result.stdout)
+    assert on_cluster(objects) == before
+    kubectl("delete", "--wait=false", "-f", "-", stdin=result.stdout)
 
 
 def test_two_releases_of_one_model_share_a_namespace():
@@ -113,10 +112,11 @@ def test_two_releases_of_one_model_share_a_namespace():
         kubectl("apply", "--validate=strict", "-f", "-", stdin=stream)
     for stream in streams:
         assert changes(kubectl("apply", "-f", "-", stdin=stream).stdout) == []
-    until("deployments", lambda: [d["status"].get("availableReplicas") for d in get("deployment", "two-releases")] == [1, 1, 1, 1])
-    for service in get("service", "two-releases"):
+    settled("two-releases")
+    assert len(API.list("Deployment", "two-releases")) == 4
+    for service in API.list("Service", "two-releases"):
         selector = ",".join(f"{k}={v}" for k, v in service["spec"]["selector"].items())
-        assert len(get("pod", "two-releases", "-l", selector)) == 1
+        assert len(API.list("Pod", "two-releases", selector)) == 1
     kubectl("delete", "namespace", "two-releases", "--wait=false")
 
 
@@ -132,12 +132,10 @@ def test_a_changed_value_can_be_applied(change):
 def test_a_server_that_no_node_can_take_says_why():
     stream = render("-c", "minimal", "--no-env", "-p", "too-large", "--set", "accelerator.count=16").stdout
     kubectl("apply", "-f", "-", stdin=stream)
-    server = ["-l", "app.kubernetes.io/component=model-server"]
 
     def reason():
-        pods = get("pod", "too-large", *server)
-        conditions = [c for p in pods for c in p["status"].get("conditions", []) if c["type"] == "PodScheduled" and c["status"] == "False"]
-        return [c["message"] for c in conditions]
+        pods = API.list("Pod", "too-large", "app.kubernetes.io/component=model-server")
+        return [c["message"] for p in pods for c in p["status"].get("conditions", []) if c["type"] == "PodScheduled" and c["status"] == "False"]
 
     assert "Insufficient nvidia.com/gpu" in until("the scheduler's reason", reason)[0]
     kubectl("delete", "namespace", "too-large", "--wait=false")
