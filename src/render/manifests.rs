@@ -423,6 +423,7 @@ impl Renderer<'_> {
             if matches!(pool, PoolChart::Gaie(p) if p.has_one_port()) {
                 backend.push(("port", Value::from(s.vllm.port.0)));
             }
+            backend.push(("weight", Value::from(1_u32)));
             let backend = Value::Map(backend.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
             let view = Value::from([
                 ("name", stack.name.as_str()),

@@ -27,12 +27,13 @@ def monitoring():
 
 
 def cases():
-    """Every scenario by the standalone method on both platforms, and by the llm-d method on the one that its name means."""
+    """Every scenario by both methods on the platform that its name means; the smallest and the one with most also on the other."""
     for name in shipped():
-        for platform in ("kubernetes", "openshift"):
-            yield pytest.param(name, "standalone", platform, id=f"{name}-standalone-{platform}")
         own = "openshift" if name.startswith("ocp_") else "kubernetes"
-        yield pytest.param(name, "modelservice", own, id=f"{name}-modelservice-{own}", marks=needs_charts)
+        both = name in ("minimal", "precise-prefix-cache-aware")
+        for method, marks in (("standalone", ()), ("modelservice", needs_charts)):
+            for platform in ("kubernetes", "openshift") if both else (own,):
+                yield pytest.param(name, method, platform, id=f"{name}-{method}-{platform}", marks=marks)
 
 
 def meant(settings, role):
