@@ -406,7 +406,10 @@ fn images(plan: &Plan) -> Vec<String> {
     if let Some(llmd) = &plan.llmd {
         let roles = llmd.stacks.iter().flat_map(|s| &s.roles).filter(|(_, r)| r.replicas > 0);
         all.extend(roles.flat_map(|(_, r)| r.server.images()));
-        all.push(llmd.sidecar_image.clone());
+        if llmd.routing_sidecar {
+            all.push(llmd.sidecar_image.clone());
+        }
+        all.extend(llmd.tokenizer_image.clone());
         let [registry, repository, name, tag] = &llmd.picker_image;
         let path = [registry.as_str(), repository, name].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>();
         all.push(format!("{}:{tag}", path.join("/")));

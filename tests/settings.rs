@@ -29,6 +29,7 @@ const BASE: &[&str] = &[
     "standalone.launcher.enabled=true",
     "storage.extra.claimName=precompiled",
     "resources.ephemeralStorage=5Gi",
+    "monitoring.podMonitor=true",
 ];
 
 fn compiled(edition: &str, sets: &[String]) -> Compilation {
@@ -83,6 +84,7 @@ fn other(path: &str, value: &Value) -> String {
         p if p.ends_with("extra.initContainers") => "[{name: i, image: 'example.com/i:1'}]",
         p if p.ends_with(".env") => "[{name: B, value: c}]",
         "vllm.standardEnv" => "[{name: B, value: c}]",
+        "monitoring.interval" => "45s",
         "vllm.env" => "[{name: A, value: b}]",
         "standalone.preprocess" => "echo hello",
         "standalone.launcher.args" => "[other]",
@@ -130,7 +132,7 @@ fn every_used_setting_reaches_an_object() {
                 // By a reference only, or for a check that rendering does not make.
                 Use::Reference | Use::Capacity => false,
                 Use::Server | Use::Probe => field.path.starts_with("standalone.") || field.path.starts_with("pod."),
-                Use::Modelservice | Use::Scripts | Use::Experiment => false,
+                Use::Modelservice | Use::Scripts | Use::Experiment | Use::Sidecar | Use::Prerequisite => false,
                 Use::Image => image_in_use,
                 _ => true,
             };
@@ -242,6 +244,82 @@ fn every_setting_of_a_role_reaches_the_values_of_a_release() {
             }
         }
         assert!(without_effect.is_empty(), "edition {}: no values change with {without_effect:?}", edition.name);
+    }
+}
+
+/// Another value for each setting of what stands before the model servers.
+const BEFORE_SERVERS: &[(&str, &str)] = &[
+    ("routingSidecar.enabled", "false"),
+    ("routingSidecar.connector", "lmcache"),
+    ("routingSidecar.logLevel", "7"),
+    ("gateway.className", "kgateway"),
+    ("gateway.serviceType", "LoadBalancer"),
+    ("gateway.cpuRequest", "7"),
+    ("gateway.cpuLimit", "70"),
+    ("gateway.memoryRequest", "7Gi"),
+    ("gateway.memoryLimit", "70Gi"),
+    ("pool.api", "inference.networking.x-k8s.io/v1alpha2"),
+    ("pool.providerConfig", "{destinationRule: {trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}}"),
+    ("endpointPicker.preset", "pd-config"),
+    (
+        "endpointPicker.customPlugins",
+        "{balanced: {apiVersion: llm-d.ai/v1alpha1, kind: EndpointPickerConfig, plugins: [{type: queue-scorer}]}}",
+    ),
+    ("endpointPicker.flags", "{refresh-metrics-interval: 7ms}"),
+    ("endpointPicker.verbosity", "7"),
+    ("endpointPicker.containerPorts", "[{name: more, containerPort: 7777}]"),
+    ("endpointPicker.servicePorts", "[{name: more, port: 7777}]"),
+    ("endpointPicker.volumes", "[{name: more, emptyDir: {}}]"),
+    ("endpointPicker.volumeMounts", "[{name: more, mountPath: /more}]"),
+    ("endpointPicker.sidecar.enabled", "false"),
+    ("endpointPicker.sidecar.name", "other"),
+    ("endpointPicker.sidecar.env", "[{name: MORE, value: x}]"),
+    ("endpointPicker.sidecar.volumeMounts", "[{name: more, mountPath: /more}]"),
+    ("endpointPicker.monitoring.prometheus", "false"),
+    ("endpointPicker.monitoring.auth", "false"),
+    ("endpointPicker.monitoring.interval", "77s"),
+    ("monitoring.podMonitor", "false"),
+    ("monitoring.interval", "77s"),
+    ("monitoring.path", "/other"),
+    ("charts.infraRepository", "other"),
+    ("charts.infraRepositoryUrl", "https://example.com/other/"),
+    ("images.tokenizer", "example.com/a/b:v7"),
+];
+
+#[test]
+fn every_setting_before_the_servers_reaches_the_values_of_a_release() {
+    let base: Vec<String> = LLMD_BASE
+        .iter()
+        .chain(&[
+            "charts.infra.name=llm-d-infra",
+            "charts.infra.version=v1.4.0",
+            "charts.inferencePool.name=oci://registry.k8s.io/gateway-api-inference-extension/charts/inferencepool",
+            "charts.inferencePool.version=v1.4.0",
+            "charts.modelservice.version=v0.4.12",
+            "gateway.className=istio",
+            "images.endpointPicker.tag=v0.6.0",
+            "endpointPicker.preset=balanced",
+            "endpointPicker.sidecar.enabled=true",
+            "endpointPicker.monitoring.prometheus=true",
+            "monitoring.podMonitor=true",
+        ])
+        .map(|s| (*s).to_owned())
+        .collect();
+    let named = |prefix: &str| BEFORE_SERVERS.iter().any(|(p, _)| *p == prefix || prefix.starts_with(&format!("{p}.")));
+    let sections = ["routingSidecar.", "gateway.", "pool.", "endpointPicker.", "monitoring.", "images.tokenizer."];
+    for field in fields().iter().filter(|f| sections.iter().any(|s| f.path.starts_with(s))) {
+        assert!(named(&field.path), "`{}` has no row in the table of this test", field.path);
+    }
+    for edition in editions::ALL {
+        let before = releases(&compiled(edition.name, &base));
+        for (path, value) in BEFORE_SERVERS {
+            let mut sets = base.clone();
+            if *path == "routingSidecar.enabled" {
+                sets.retain(|s| !s.starts_with("decode.port"));
+            }
+            sets.push(format!("{path}={value}"));
+            assert_ne!(releases(&compiled(edition.name, &sets)), before, "{}: `{path}` changes nothing", edition.name);
+        }
     }
 }
 

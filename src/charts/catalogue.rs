@@ -9,7 +9,7 @@ type Row = (&'static str, Option<&'static str>, &'static str);
 /// Images: registry, repository and name; edition; tag.
 ///
 /// Other sources: values of llm-d-modelservice v0.2.7 (scheduler, sidecar and simulator of 2025-08); the pins that
-/// llm-d-benchmark had in March 2026; the stable version of BusyBox.
+/// llm-d-benchmark had in March 2026; the stable version of BusyBox; the tokenizer is of the release of its picker.
 static IMAGES: &[Row] = &[
     ("docker.io/vllm/vllm-openai", None, "v0.26.0"),
     ("docker.io/library/busybox", None, "1.37.0"),
@@ -21,6 +21,7 @@ static IMAGES: &[Row] = &[
     ("ghcr.io/llm-d/llm-d-inference-scheduler", None, "v0.6.0"),
     ("ghcr.io/llm-d/llm-d-routing-sidecar", Some("2025-08"), "v0.2.0"),
     ("ghcr.io/llm-d/llm-d-routing-sidecar", None, "v0.6.0"),
+    ("ghcr.io/llm-d/llm-d-uds-tokenizer", None, "v0.6.0"),
     ("ghcr.io/llm-d/llm-d-router-disagg-sidecar", None, "v0.9.0"),
     ("ghcr.io/llm-d/llm-d-router-endpoint-picker", None, "v0.10.0"),
 ];
@@ -69,7 +70,7 @@ pub fn floating_part(image: &str) -> Option<&str> {
 }
 
 /// Major, minor and patch number.
-type Version = (u32, u32, u32);
+pub type Version = (u32, u32, u32);
 
 /// Options of `vllm serve` that were renamed: the old one with the first version that lacks it, the new one with the
 /// first version that has it (read in the source packages of vLLM on PyPI).
@@ -97,7 +98,8 @@ pub fn vllm_options_in(script: &str, tag: &str) -> String {
     })
 }
 
-fn version(tag: &str) -> Option<Version> {
+/// The version that a tag names, where it names one.
+pub fn version(tag: &str) -> Option<Version> {
     let core = tag.strip_prefix('v').unwrap_or(tag).split(['-', '+', '@']).next()?;
     let mut parts = core.split('.').map(|p| p.parse().ok());
     match (parts.next()??, parts.next()??, parts.next().unwrap_or(Some(0))?) {

@@ -202,6 +202,49 @@ impl Modelservice {
     }
 }
 
+/// Where a version of llm-d-modelservice takes the level of the sidecar's log from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogKey {
+    /// `debugLevel`, a number.
+    DebugLevel,
+    /// `zapLogLevel`, a word or a number as text.
+    ZapLogLevel,
+}
+
+impl Modelservice {
+    /// The key of the level of the sidecar's log.
+    pub fn sidecar_log(self) -> LogKey {
+        if self.0 < Version(0, 3, 8) { LogKey::DebugLevel } else { LogKey::ZapLogLevel }
+    }
+    /// Decode without a routing sidecar.
+    ///
+    /// # Errors
+    /// A version that always has one.
+    pub fn no_sidecar(self) -> Result<(), Problem> {
+        since("decode without a routing sidecar", "llm-d-modelservice", self.0, Version(0, 2, 8))
+    }
+    /// PodMonitors, and the named ports that they read.
+    ///
+    /// # Errors
+    /// A version without them.
+    pub fn pod_monitor(self) -> Result<(), Problem> {
+        since("a PodMonitor", "llm-d-modelservice", self.0, Version(0, 2, 1))
+    }
+    /// The key of the port of a PodMonitor.
+    pub fn pod_monitor_port(self) -> &'static str {
+        if self.0 < Version(0, 2, 4) { "port" } else { "portName" }
+    }
+}
+
+/// How a version of the pool's chart takes flags of the endpoint picker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlagForm {
+    /// A list of `name` and `value`, which replaces the chart's own.
+    List,
+    /// A mapping, which is merged with the chart's own.
+    Map,
+}
+
 /// What a version of inferencepool reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Pool(pub Version);
@@ -223,6 +266,99 @@ impl Pool {
     pub fn has_istio(self) -> bool {
         self.0 >= Version(1, 0, 1)
     }
+    /// The form of flags of the picker.
+    ///
+    /// # Errors
+    /// A version without `flags`.
+    pub fn flags(self) -> Result<FlagForm, Problem> {
+        since("a flag of the endpoint picker", "inferencepool", self.0, Version(1, 0, 0))?;
+        Ok(if self.0 < Version(1, 2, 0) { FlagForm::List } else { FlagForm::Map })
+    }
+    /// The verbosity of the picker's log is `logVerbosity` and no flag.
+    ///
+    /// # Errors
+    /// A version that fixes it.
+    pub fn has_log_verbosity(self) -> Result<bool, Problem> {
+        since("the verbosity of the endpoint picker", "inferencepool", self.0, Version(0, 5, 1))?;
+        Ok(self.0 < Version(1, 0, 0))
+    }
+    /// Environment of the picker as a list of entries.
+    pub fn has_env_list(self) -> bool {
+        self.0 >= Version(0, 5, 1)
+    }
+    /// Volumes and mounts of the picker.
+    ///
+    /// # Errors
+    /// A version without `volumes`.
+    pub fn volumes(self) -> Result<(), Problem> {
+        since("a volume of the endpoint picker", "inferencepool", self.0, Version(1, 3, 0))
+    }
+    /// A container beside the picker; v1.2 has the keys and breaks on every image.
+    ///
+    /// # Errors
+    /// A version without one.
+    pub fn sidecar(self) -> Result<(), Problem> {
+        since("a sidecar of the endpoint picker", "inferencepool", self.0, Version(1, 3, 0))
+    }
+    /// The sidecar needs a ConfigMap, even without anything in it.
+    pub fn sidecar_needs_config(self) -> bool {
+        self.0 >= Version(1, 4, 0)
+    }
+    /// A ServiceMonitor for the picker.
+    ///
+    /// # Errors
+    /// A version without `monitoring`.
+    pub fn monitoring(self) -> Result<(), Problem> {
+        since("a ServiceMonitor of the endpoint picker", "inferencepool", self.0, Version(1, 0, 1))
+    }
+    /// The Secret and the use of a token are `monitoring.prometheus.auth`.
+    ///
+    /// # Errors
+    /// A version whose metrics always take a token.
+    pub fn monitoring_auth(self) -> Result<(), Problem> {
+        since("metrics without a token", "inferencepool", self.0, Version(1, 1, 0))
+    }
+    /// The key above `destinationRule`: at the root, later under `provider`.
+    ///
+    /// # Errors
+    /// A version that makes no DestinationRule.
+    pub fn destination_rule_in_provider(self) -> Result<bool, Problem> {
+        since("a DestinationRule", "inferencepool", self.0, Version(1, 0, 1))?;
+        Ok(self.0 >= Version(1, 2, 0))
+    }
+    /// The plugins of the chart's own `default-plugins.yaml`.
+    pub fn default_plugins(self) -> &'static [&'static str] {
+        match self.0 {
+            v if v < Version(1, 0, 0) => &[
+                "low-queue-filter",
+                "lora-affinity-filter",
+                "least-queue-filter",
+                "least-kv-cache-filter",
+                "decision-tree-filter",
+                "random-picker",
+                "single-profile-handler",
+            ],
+            v if v < Version(1, 5, 0) => &["queue-scorer", "kv-cache-utilization-scorer", "prefix-cache-scorer"],
+            _ => CURRENT_DEFAULT_PLUGINS,
+        }
+    }
+    /// Whether the pool can be an object of the experimental API, or of the stable one.
+    ///
+    /// # Errors
+    /// A version that makes only the other.
+    pub fn experimental_pool(self, wanted: bool) -> Result<(), Problem> {
+        if !wanted {
+            return since("an InferencePool of the stable API", "inferencepool", self.0, Version(1, 0, 0));
+        }
+        if self.0 < Version(1, 5, 0) {
+            return Ok(());
+        }
+        let what = format!(
+            "an InferencePool of the experimental API needs version v1.4.0 of `inferencepool` or an earlier one, and the scenario names {}",
+            self.0
+        );
+        Err(Problem::Unsupported { what })
+    }
     /// Further ports of the picker and its Service.
     ///
     /// # Errors
@@ -231,6 +367,15 @@ impl Pool {
         since("a further port of the endpoint picker", "inferencepool", self.0, Version(0, 5, 1))
     }
 }
+
+/// The plugins of `default-plugins.yaml` of inferencepool v1.5 and of llm-d-router-gateway.
+pub const CURRENT_DEFAULT_PLUGINS: &[&str] = &[
+    "queue-scorer",
+    "kv-cache-utilization-scorer",
+    "prefix-cache-scorer",
+    "metrics-data-source",
+    "core-metrics-extractor",
+];
 
 /// What a version of llm-d-infra reads.
 #[derive(Debug, Clone, Copy)]
@@ -244,6 +389,21 @@ impl Infra {
     /// Listeners can say who may attach routes.
     pub fn has_allowed_routes(self) -> bool {
         self.0 >= Version(1, 2, 1)
+    }
+    /// The type of the Service is `gateway.service.type`; before, `gateway.serviceType`.
+    pub fn has_service(self) -> bool {
+        self.0 >= Version(1, 3, 0)
+    }
+    /// Resources of the gateway's proxy.
+    ///
+    /// # Errors
+    /// A version without `gatewayParameters.resources`.
+    pub fn resources(self) -> Result<(), Problem> {
+        since("resources of the gateway", "llm-d-infra", self.0, Version(1, 0, 8))
+    }
+    /// Whether the chart configures the proxy of a gateway of this class, or leaves it to who runs the class.
+    pub fn configures(self, class: &str) -> bool {
+        matches!(class, "istio" | "kgateway") || self.has_provider() && class.starts_with("agentgateway")
     }
     /// An Ingress is made unless it is switched off.
     pub fn makes_ingress(self) -> bool {

@@ -8,9 +8,6 @@ use include_dir::{Dir, include_dir};
 
 static PRESETS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/scenarios/presets");
 
-/// Other names that presets had.
-static ALIASES: &[(&str, &str)] = &[("default-plugins", "default")];
-
 /// Names of all presets, sorted.
 pub fn names() -> Vec<&'static str> {
     let mut all: Vec<_> = PRESETS.files().filter_map(|f| f.path().file_stem()?.to_str()).collect();
@@ -23,7 +20,6 @@ pub fn names() -> Vec<&'static str> {
 /// # Errors
 /// A name that no preset has.
 pub fn find(name: &str) -> Result<Value, Problem> {
-    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, n)| n);
     let text = PRESETS.get_file(format!("{name}.yaml")).and_then(|f| f.contents_utf8());
     let Some(text) = text else {
         return Err(Problem::UnknownWord { what: "preset", name: name.to_owned(), nearest: nearest(name, names()) });

@@ -67,7 +67,7 @@ pub(super) fn run(args: &cli::Variables, sources: &mut Sources) -> Result<(), Er
             Effect::Own => {
                 ("lists that name it", "a name of the scenario's own, for lists of environment variables".to_owned())
             }
-            Effect::Pending => ("not rendered by this version", "a scenario that sets it is refused".to_owned()),
+            Effect::Refused(reason) => ("not supported", reason.to_owned()),
             _ => continue,
         };
         if wanted(&[v.name]) {
@@ -142,6 +142,9 @@ fn used_by(used: Use) -> &'static str {
         Use::Experiment => "experiments",
         Use::Probe => "the server whose probe it is",
         Use::Image => "whatever runs the image",
+        Use::Sidecar => "the sidecar of the endpoint picker",
+        Use::Monitor => "PodMonitors",
+        Use::Prerequisite => "the list of what a cluster must have",
         Use::Env => "environment variables that refer to it",
         Use::Server => "the server that it stands under",
         Use::Reference => "texts that refer to it",

@@ -1,14 +1,13 @@
 //! The llm-d method: releases of a gateway, of pools and of model servers, and what the servers run.
 
+use super::picker::Picker;
 use super::server::{Demand, Environment, RoleScope, Server, probes};
 use super::{Planner, StackScope, known_values, names, option_value, script, shell, starts_vllm};
 use crate::charts::contract::{self, Chart, Infra, Modelservice, Pool, Version};
-use crate::charts::presets;
-use crate::check::picker;
 use crate::error::{Diagnostic, Problem};
-use crate::settings::sections::{Chart as ChartSetting, Image, Role as RoleSetting};
+use crate::settings::sections::{Chart as ChartSetting, Image, Role as RoleSetting, Settings};
 use crate::settings::template::Command;
-use crate::settings::types::{Model, ModelCommand, Preset, Registry, Repository, Tag, UriProtocol};
+use crate::settings::types::{Model, ModelCommand, Registry, Repository, Tag, UriProtocol};
 use crate::tree::Value;
 
 /// The charts of the bundle and their contracts.
@@ -39,14 +38,6 @@ impl PoolChart {
             Self::Router => true,
         }
     }
-
-    /// API group of the pool.
-    pub fn group(self) -> &'static str {
-        match self {
-            Self::Gaie(pool) => pool.group(),
-            Self::Router => "inference.networking.k8s.io",
-        }
-    }
 }
 
 /// What all stacks of the method share.
@@ -58,12 +49,25 @@ pub struct Llmd {
     pub infra_release: String,
     /// Name of the Gateway that it makes.
     pub gateway: String,
+    /// Whether decode servers have a routing sidecar.
+    pub routing_sidecar: bool,
     /// Image of the routing sidecar.
     pub sidecar_image: String,
     /// Image of the endpoint picker: registry, repository, name, tag.
     pub picker_image: [String; 4],
+    /// Image of the tokenizer beside the endpoint picker, where there is one.
+    pub tokenizer_image: Option<String>,
+    /// Whether pools are objects of the experimental API.
+    pub experimental_pool: bool,
     /// The stacks.
     pub stacks: Vec<Stack>,
+}
+
+impl Llmd {
+    /// API group of the pools.
+    pub fn pool_group(&self) -> &'static str {
+        if self.experimental_pool { "inference.networking.x-k8s.io" } else { "inference.networking.k8s.io" }
+    }
 }
 
 /// One model.
@@ -81,12 +85,14 @@ pub struct Stack {
     pub release: String,
     /// Service that leads to the endpoint picker's port for KV-cache events.
     pub events_service: String,
-    /// Plugin configuration of the endpoint picker.
-    pub plugins: Value,
+    /// Its endpoint picker.
+    pub picker: Picker,
     /// Port that the servers send KV-cache events to, where they do.
     pub kv_events_port: Option<u16>,
     /// `modelArtifacts.uri`.
     pub uri: String,
+    /// Port that the pool sends requests to.
+    pub pool_port: u16,
     /// Roles: decode, prefill.
     pub roles: [(&'static str, Role); 2],
 }
@@ -184,6 +190,10 @@ impl Planner<'_> {
         let s = &self.resolved.settings;
         let charts = self.charts()?;
         self.check_switches(charts.modelservice.0);
+        self.check_routing_sidecar(charts.modelservice.0);
+        self.check_gateway(charts.infra.0);
+        self.need("monitoring.podMonitor", s.monitoring.pod_monitor.0, charts.modelservice.0.pod_monitor());
+        let experimental_pool = self.experimental_pool(charts.pool.0);
         let images = [("decode", &s.decode), ("prefill", &s.prefill)].map(|(name, role)| self.role_image(name, role));
         let sidecar_image = self.image(&s.images.routing_sidecar, "images.routingSidecar");
         let picker = self.image(&s.images.endpoint_picker, "images.endpointPicker");
@@ -191,17 +201,22 @@ impl Planner<'_> {
         let repository = s.images.endpoint_picker.repository.as_ref().map_or(String::new(), |r| r.0.clone());
         let picker_image =
             [s.images.endpoint_picker.registry.0.clone(), repository, s.images.endpoint_picker.name.0.clone(), tag];
+        let tokenizer =
+            s.endpoint_picker.sidecar.enabled.0.then(|| self.image(&s.images.tokenizer, "images.tokenizer"));
         let mut stacks = Vec::new();
         for model in &s.models.0 {
-            stacks.extend(self.llmd_stack(model, &images, &charts));
+            stacks.extend(self.llmd_stack(model, &images, &picker_image, &charts));
         }
         let infra_release = format!("infra-{}", s.release);
         Some(Llmd {
             gateway: format!("{infra_release}-inference-gateway"),
             infra_release,
             charts,
+            routing_sidecar: s.routing_sidecar.enabled.0,
             sidecar_image,
             picker_image,
+            tokenizer_image: tokenizer,
+            experimental_pool,
             stacks,
         })
     }
@@ -237,6 +252,12 @@ impl Planner<'_> {
             }
         };
         let span = self.resolved.span(&version_path).or(self.resolved.span(&format!("{path}.name")));
+        if path == "charts.inferencePool" && !chart.name.0.starts_with("oci://") {
+            let what = "the chart of the pool is named by its `oci://` reference".to_owned();
+            let d = Diagnostic::error(Problem::Unsupported { what }, self.resolved.span(&format!("{path}.name")));
+            self.errors.push(d);
+            return None;
+        }
         match contract::find(&chart.name.0, &version) {
             Ok((found, v)) if wanted.contains(&found) => Some((found, v, version)),
             Ok(_) => {
@@ -250,6 +271,31 @@ impl Planner<'_> {
             Err(problem) => {
                 self.errors.push(Diagnostic::error(problem, span));
                 None
+            }
+        }
+    }
+
+    /// What the chart of the gateway cannot express, or leaves to who runs the class.
+    fn check_gateway(&mut self, chart: Infra) {
+        let s = &self.resolved.settings.gateway;
+        let class = s.class_name.0.clone();
+        let resources = [
+            ("gateway.cpuRequest", s.cpu_request.is_some()),
+            ("gateway.cpuLimit", s.cpu_limit.is_some()),
+            ("gateway.memoryRequest", s.memory_request.is_some()),
+            ("gateway.memoryLimit", s.memory_limit.is_some()),
+        ];
+        let service = ("gateway.serviceType", s.service_type.is_some());
+        for (path, given) in resources.into_iter().chain([service]) {
+            if !given || !self.resolved.is_set(path) {
+                continue;
+            }
+            if !chart.configures(&class) {
+                let used_by = format!("the chart configures no gateway of class `{class}`");
+                let problem = Problem::Unused { setting: path.to_owned(), used_by };
+                self.notes.push(Diagnostic::note(problem, self.resolved.span(path)));
+            } else if path != "gateway.serviceType" {
+                self.need(path, true, chart.resources());
             }
         }
     }
@@ -292,7 +338,13 @@ impl Planner<'_> {
         }
     }
 
-    fn llmd_stack(&mut self, model: &Model, images: &[String; 2], charts: &Charts) -> Option<Stack> {
+    fn llmd_stack(
+        &mut self,
+        model: &Model,
+        images: &[String; 2],
+        picker_image: &[String; 4],
+        charts: &Charts,
+    ) -> Option<Stack> {
         let s = &self.resolved.settings;
         let label = names::label(&model.alias.as_ref().map_or(model.name.clone(), |a| format!("{}:{a}", model.name)));
         let name = names::fit(&format!("{}-{label}", s.release), LONGEST);
@@ -300,24 +352,6 @@ impl Planner<'_> {
         // The chart cuts a release's name at 40 characters and puts `-epp` behind it; ours are shorter.
         let events_service =
             if charts.pool.0.opens_events() { format!("{pool}-epp") } else { format!("{name}-kv-events") };
-        let plugins = match &s.endpoint_picker.preset {
-            Preset::Inline(value) => value.clone(),
-            Preset::Named(name) => match presets::find(name) {
-                Ok(value) => value,
-                Err(problem) => {
-                    let d = Diagnostic::error(problem, self.resolved.span("endpointPicker.preset"));
-                    if !self.errors.0.contains(&d) {
-                        self.errors.push(d);
-                    }
-                    return None;
-                }
-            },
-        };
-        let api = match charts.pool.0 {
-            PoolChart::Gaie(_) => picker::Api::Gaie,
-            PoolChart::Router => picker::Api::Router,
-        };
-        let plugins = picker::with_api_version(plugins, api);
         let mut flat = std::mem::take(&mut self.flat);
         flat.insert("model.pickerService".into(), format!("{pool}-epp").into());
         let scope = StackScope::new(&flat, s, model, &label);
@@ -327,6 +361,7 @@ impl Planner<'_> {
         let mut notes = Vec::new();
         let roles = [("decode", &s.decode, decode_image), ("prefill", &s.prefill, prefill_image)]
             .map(|(name, role, image)| (name, self.role(name, role, image, &context, &mut notes)));
+        let picker = self.picker(charts.pool.0, &scope, &events_service, &label, picker_image);
         drop(scope);
         flat.shift_remove("model.pickerService");
         self.flat = flat;
@@ -345,6 +380,8 @@ impl Planner<'_> {
             }
         });
         let [Some(decode), Some(prefill)] = roles else { return None };
+        let picker = picker?;
+        let pool_port = if s.routing_sidecar.enabled.0 { s.vllm.port.0 } else { decode.1.server.port };
         let from_volume = s.modelservice.uri_protocol == UriProtocol::Pvc || self.standalone_too();
         let uri = if from_volume {
             format!("pvc://{}/models/{}", s.storage.model.claim_name, model.name)
@@ -358,9 +395,10 @@ impl Planner<'_> {
             name,
             pool,
             events_service,
-            plugins,
+            picker,
             kv_events_port,
             uri,
+            pool_port,
             roles: [decode, prefill],
         })
     }
@@ -843,4 +881,16 @@ fn direct_events(args: &mut [String], host: &str, model: &str) -> Option<u16> {
     }
     *config = serde_json::to_string(&json).ok()?;
     Some(port)
+}
+
+/// Why a prerequisite is none of this bundle, where that is so.
+pub(super) fn prerequisite_unused(path: &str, s: &Settings) -> Option<&'static str> {
+    let class = s.gateway.class_name.0.as_str();
+    let other = "the gateway is of another class";
+    match path {
+        p if p.starts_with("prerequisites.kgateway.") && class != "kgateway" => Some(other),
+        p if p.starts_with("prerequisites.istio.") && class != "istio" => Some(other),
+        p if p.starts_with("prerequisites.leaderWorkerSet.") => Some("no server is spread over several pods"),
+        _ => None,
+    }
 }

@@ -4,6 +4,7 @@
 
 pub mod llmd;
 pub mod names;
+pub mod picker;
 pub mod profiles;
 pub mod run;
 pub mod script;
@@ -221,6 +222,13 @@ impl Planner<'_> {
             Use::HttpRoute => Some("`standalone.httpRoute.enabled` is off"),
             Use::OpenShift if s.platform == Platform::OpenShift => None,
             Use::OpenShift => Some("the platform is not `openshift`"),
+            Use::Sidecar if !self.llmd_too() => Some("it belongs to the method `modelservice`"),
+            Use::Sidecar if s.endpoint_picker.sidecar.enabled.0 => None,
+            Use::Sidecar => Some("`endpointPicker.sidecar.enabled` is off"),
+            Use::Monitor if s.monitoring.pod_monitor.0 => None,
+            Use::Monitor => Some("`monitoring.podMonitor` is off"),
+            Use::Prerequisite if !self.llmd_too() => Some("it belongs to the method `modelservice`"),
+            Use::Prerequisite => llmd::prerequisite_unused(path, s),
             Use::Scripts => Some("it belongs to the standup script, which this version does not render"),
             Use::Experiment => Some("it belongs to experiments, which this version does not render"),
             Use::Image => {
@@ -233,6 +241,7 @@ impl Planner<'_> {
                         Use::All
                     }
                     p if p.starts_with("standalone.") => Use::Standalone,
+                    p if p.starts_with("images.tokenizer.") => Use::Sidecar,
                     _ => Use::Modelservice,
                 };
                 self.unused_because(path, used)

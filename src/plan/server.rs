@@ -38,6 +38,13 @@ pub struct Server {
 pub const SCRIPTS: &str = "llm-d-benchmark-preprocesses";
 
 impl Server {
+    /// The name that the scenario gives the port that the server answers on.
+    pub fn named_port(&self) -> Option<&str> {
+        let ports = self.parts.container.get("ports")?.items();
+        let ours = Value::from(self.port);
+        ports.iter().find(|p| p.get("containerPort") == Some(&ours))?.get("name")?.as_str()
+    }
+
     /// Whether the scenario mounts the preprocess scripts into it.
     pub fn mounts_scripts(&self) -> bool {
         self.parts.volumes.iter().any(|v| v.at(&["configMap", "name"]).and_then(Value::as_str) == Some(SCRIPTS))

@@ -401,6 +401,10 @@ impl Renderer<'_> {
         if s.standalone.http_route.enabled.0 {
             self.add("standalone/http-route.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra.clone());
         }
+        if s.monitoring.pod_monitor.0 {
+            let template = "standalone/pod-monitor.yaml.j2";
+            self.add(template, 6, Half::Namespace, Removal::Always, &identity, extra.clone());
+        }
         if s.platform == Platform::OpenShift && s.standalone.route.0 {
             self.add("openshift/route.yaml.j2", 6, Half::Namespace, Removal::Always, &identity, extra);
         }
@@ -416,12 +420,12 @@ impl Renderer<'_> {
         for stack in &llmd.stacks {
             let identity = Identity { component: "model-route", owner: Owner::Stack(&stack.label) };
             let mut backend = vec![
-                ("group", Value::from(pool.group())),
+                ("group", Value::from(llmd.pool_group())),
                 ("kind", Value::from("InferencePool")),
                 ("name", Value::from(stack.pool.as_str())),
             ];
-            if matches!(pool, PoolChart::Gaie(p) if p.has_one_port()) {
-                backend.push(("port", Value::from(s.vllm.port.0)));
+            if llmd.experimental_pool {
+                backend.push(("port", Value::from(stack.pool_port)));
             }
             backend.push(("weight", Value::from(1_u32)));
             let backend = Value::Map(backend.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
@@ -439,6 +443,7 @@ impl Renderer<'_> {
                 ("backends", Value::List(vec![backend])),
                 ("only", Value::Bool(only)),
                 ("group", Value::from(objective_group)),
+                ("pool_group", Value::from(llmd.pool_group())),
             ]);
             if s.modelservice.route.0 {
                 self.add(
@@ -455,6 +460,14 @@ impl Renderer<'_> {
                 let kind = if old { "inference-model" } else { "inference-objective" };
                 let template = format!("modelservice/{kind}.yaml.j2");
                 self.add(&template, 9, Half::Namespace, Removal::Always, &identity, extra);
+            }
+            if let Some(spec) = &stack.picker.traffic.whole {
+                let extra = Value::from([
+                    ("name", Value::from(stack.events_service.as_str())),
+                    ("spec", Value::Map(spec.clone())),
+                ]);
+                let template = "modelservice/destination-rule.yaml.j2";
+                self.add(template, 9, Half::Namespace, Removal::Always, &identity, extra);
             }
             if let (Some(port), false) = (stack.kv_events_port, pool.opens_events()) {
                 // This chart gives the picker's Service no further port: a second Service leads there.

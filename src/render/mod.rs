@@ -3,9 +3,11 @@
 pub mod argocd;
 pub mod engine;
 pub mod flux;
+mod gateway_values;
 pub mod helmfile;
 pub mod manifests;
 pub mod order;
+mod pool_values;
 pub mod releases;
 pub mod values;
 

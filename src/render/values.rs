@@ -1,8 +1,10 @@
 //! Helm values of the llm-d charts, by the contract of each version: no key that the version does not read.
 
 use super::releases::{ChartSource, Release};
+use super::{gateway_values, pool_values};
+use crate::charts::contract::{LogKey, Modelservice};
 use crate::plan::Plan;
-use crate::plan::llmd::{Llmd, PoolChart, Role, Stack, inert};
+use crate::plan::llmd::{Llmd, Role, Stack, inert};
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::{Role as RoleSetting, Settings};
 use crate::settings::types::ModelCommand;
@@ -20,155 +22,43 @@ pub fn releases(resolved: &Resolved, plan: &Plan) -> Vec<Release> {
         values,
         needs,
     };
-    let source = |name: &str| match name.starts_with("oci://") {
+    let source = |name: &str, alias: &str, url: &str| match name.starts_with("oci://") {
         true => ChartSource::Oci(name.to_owned()),
-        false => ChartSource::Repository {
-            alias: s.charts.modelservice_repository.0.clone(),
-            url: s.charts.modelservice_repository_url.0.clone(),
-            chart: name.to_owned(),
-        },
+        false => ChartSource::Repository { alias: alias.to_owned(), url: url.to_owned(), chart: name.to_owned() },
     };
+    let c = &s.charts;
     let charts = &llmd.charts;
-    let infra = source(infra_reference(&s.charts.infra.name.0));
-    let mut all = vec![release(&llmd.infra_release, infra, &charts.infra.1, infra_values(s, llmd), Vec::new())];
+    let infra = source(&c.infra.name.0, &c.infra_repository.0, &c.infra_repository_url.0);
+    let mut all =
+        vec![release(&llmd.infra_release, infra, &charts.infra.1, gateway_values::values(s, llmd), Vec::new())];
     for stack in &llmd.stacks {
-        let pool = source(&s.charts.inference_pool.name.0);
+        let pool = ChartSource::Oci(c.inference_pool.name.0.clone());
         let needs = vec![llmd.infra_release.clone()];
-        all.push(release(&stack.pool, pool, &charts.pool.1, pool_values(s, llmd, stack), needs));
-        let servers = source(&s.charts.modelservice.name.0);
+        all.push(release(&stack.pool, pool, &charts.pool.1, pool_values::values(s, llmd, stack), needs));
+        let servers = source(&c.modelservice.name.0, &c.modelservice_repository.0, &c.modelservice_repository_url.0);
         let needs = vec![llmd.infra_release.clone(), stack.pool.clone()];
         all.push(release(&stack.release, servers, &charts.modelservice.1, modelservice_values(s, llmd, stack), needs));
     }
     all
 }
 
-/// The chart of the gateway, which a later edition names without its registry.
-fn infra_reference(name: &str) -> &str {
-    if name == "llm-d-infra" { "oci://ghcr.io/llm-d-incubation/llm-d-infra/llm-d-infra" } else { name }
-}
-
 /// A mapping of the pairs that have a value.
-fn map(pairs: Vec<(&str, Value)>) -> Value {
+pub(super) fn map(pairs: Vec<(&str, Value)>) -> Value {
     Value::Map(pairs.into_iter().filter(|(_, v)| *v != Value::Null).map(|(k, v)| (k.to_owned(), v)).collect())
 }
 
-fn text(text: &str) -> Value {
+pub(super) fn text(text: &str) -> Value {
     Value::from(text)
 }
 
-fn strings(list: &[String]) -> Value {
+pub(super) fn strings(list: &[String]) -> Value {
     Value::from(list.to_vec())
 }
 
-fn infra_values(s: &Settings, llmd: &Llmd) -> Value {
-    let contract = llmd.charts.infra.0;
-    let class = s.gateway.class_name.0.as_str();
-    let mut listener = vec![("name", text("default")), ("port", Value::from(80u32)), ("protocol", text("HTTP"))];
-    if contract.has_allowed_routes() {
-        listener.push(("allowedRoutes", map(vec![("namespaces", map(vec![("from", text("Same"))]))])));
-    }
-    let mut gateway = Vec::new();
-    if contract.has_provider() {
-        // The provider decides; a class beside it would be overruled or refused.
-        let provider = match class {
-            "data-science-gateway-class" => None,
-            "agentgateway-v2" => Some("agentgateway"),
-            other => Some(other),
-        };
-        match provider {
-            Some(provider) => gateway.extend([("gatewayClassName", text("")), ("provider", text(provider))]),
-            None => gateway.push(("gatewayClassName", text(class))),
-        }
-    } else {
-        gateway.push(("gatewayClassName", text(class)));
-    }
-    gateway.push(("listeners", Value::List(vec![map(listener)])));
-    let mut values = vec![("gateway", map(gateway))];
-    if contract.makes_ingress() {
-        values.push(("ingress", map(vec![("enabled", Value::Bool(false))])));
-    }
-    map(values)
-}
-
 /// The labels by which a pool knows the pods of its stack.
-fn pod_labels(llmd: &Llmd, stack: &Stack) -> Value {
+pub(super) fn pod_labels(llmd: &Llmd, stack: &Stack) -> Value {
     let serving = llmd.charts.modelservice.0.serving_label();
     map(vec![(serving, text("true")), ("llm-d.ai/model", text(&stack.name))])
-}
-
-fn pool_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
-    const FILE: &str = "plugins.yaml";
-    let [registry, repository, name, tag] = &llmd.picker_image;
-    let path = [repository.as_str(), name.as_str()].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/");
-    let tag = ("tag", text(tag));
-    let policy = ("pullPolicy", text("IfNotPresent"));
-    let new_image =
-        || map(vec![("registry", text(registry)), ("repository", text(&path)), tag.clone(), policy.clone()]);
-    let port = Value::from(s.vllm.port.0);
-    let ports = Value::List(vec![map(vec![("number", port.clone())])]);
-    let plugins = map(vec![(FILE, Value::from(stack.plugins.to_yaml()))]);
-    let events = |kind: &str| {
-        stack.kv_events_port.map_or(Value::Null, |p| {
-            let mut entry = vec![("name", text("kv-events")), ("protocol", text("TCP"))];
-            entry.push((if kind == "container" { "containerPort" } else { "port" }, Value::from(p)));
-            if kind == "service" {
-                entry.push(("targetPort", Value::from(p)));
-            }
-            Value::List(vec![map(entry)])
-        })
-    };
-    let labels = pod_labels(llmd, stack);
-    let istio = |has: bool| {
-        if has && s.gateway.class_name.0 == "istio" { map(vec![("name", text("istio"))]) } else { Value::Null }
-    };
-    match llmd.charts.pool.0 {
-        PoolChart::Gaie(contract) => {
-            let image = if contract.has_image_hub() {
-                let hub = [registry.as_str(), repository.as_str()]
-                    .into_iter()
-                    .filter(|p| !p.is_empty())
-                    .collect::<Vec<_>>()
-                    .join("/");
-                map(vec![("hub", Value::from(hub)), ("name", text(name)), tag.clone(), policy.clone()])
-            } else {
-                new_image()
-            };
-            let can_open = contract.extra_ports().is_ok();
-            let extension = map(vec![
-                ("replicas", Value::from(1u32)),
-                ("image", image),
-                ("pluginsConfigFile", text(FILE)),
-                ("pluginsCustomConfig", plugins),
-                ("extraContainerPorts", if can_open { events("container") } else { Value::Null }),
-                ("extraServicePorts", if can_open { events("service") } else { Value::Null }),
-            ]);
-            let pool = map(vec![
-                (
-                    if contract.has_one_port() { "targetPortNumber" } else { "targetPorts" },
-                    if contract.has_one_port() { port } else { ports },
-                ),
-                ("modelServerType", text("vllm")),
-                ("modelServers", map(vec![("matchLabels", labels)])),
-            ]);
-            map(vec![
-                ("inferenceExtension", extension),
-                ("inferencePool", pool),
-                ("provider", istio(contract.has_istio())),
-            ])
-        }
-        PoolChart::Router => {
-            let epp = map(vec![
-                ("replicas", Value::from(1u32)),
-                ("image", new_image()),
-                ("pluginsConfigFile", text(FILE)),
-                ("pluginsCustomConfig", plugins),
-                ("extraContainerPorts", events("container")),
-            ]);
-            let servers = map(vec![("type", text("vllm")), ("targetPorts", ports), ("matchLabels", labels)]);
-            let router = map(vec![("epp", epp), ("extraServicePorts", events("service")), ("modelServers", servers)]);
-            map(vec![("router", router), ("provider", istio(true))])
-        }
-    }
 }
 
 fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
@@ -184,17 +74,7 @@ fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
         ("labels", if contract.labels_pods_as_told() { pod_labels(llmd, stack) } else { Value::Null }),
     ]);
     let off = || map(vec![("create", Value::Bool(false))]);
-    let mut routing = vec![
-        ("servicePort", Value::from(s.vllm.port.0)),
-        (
-            "proxy",
-            map(vec![
-                ("image", text(&llmd.sidecar_image)),
-                ("secure", Value::Bool(false)),
-                ("targetPort", Value::from(stack.roles[0].1.server.port)),
-            ]),
-        ),
-    ];
+    let mut routing = vec![("servicePort", Value::from(s.vllm.port.0)), ("proxy", sidecar_values(s, llmd, stack))];
     if !named {
         routing.push(("modelName", text(stack.model.served_name())));
     }
@@ -231,6 +111,29 @@ fn accelerator_values(stack: &Stack) -> Value {
     map(vec![("type", text("cpu")), ("resourceClaimTemplates", templates)])
 }
 
+/// The routing sidecar before decode.
+fn sidecar_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
+    let contract = llmd.charts.modelservice.0;
+    let level = |key: LogKey| match s.routing_sidecar.log_level {
+        Some(level) if contract.sidecar_log() == key => match key {
+            LogKey::DebugLevel => Value::from(level.0),
+            // Level 0 of zap is written as a word.
+            LogKey::ZapLogLevel if level.0 == 0 => text("info"),
+            LogKey::ZapLogLevel => Value::from(level.to_string()),
+        },
+        _ => Value::Null,
+    };
+    map(vec![
+        ("enabled", if s.routing_sidecar.enabled.0 { Value::Null } else { Value::Bool(false) }),
+        ("image", text(&llmd.sidecar_image)),
+        ("connector", text(&s.routing_sidecar.connector.0)),
+        ("debugLevel", level(LogKey::DebugLevel)),
+        ("zapLogLevel", level(LogKey::ZapLogLevel)),
+        ("secure", Value::Bool(false)),
+        ("targetPort", Value::from(stack.roles[0].1.server.port)),
+    ])
+}
+
 fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) -> Value {
     if role.replicas == 0 {
         return map(vec![("create", Value::Bool(false)), ("replicas", Value::from(0u32))]);
@@ -258,6 +161,7 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
     }
     let or_nothing = |fields: &Map| if fields.is_empty() { Value::Null } else { Value::Map(fields.clone()) };
     let resources = Value::Map(server.resources.clone());
+    let has_own_ports = parts.container.contains_key("ports");
     let mut container =
         vec![("name", text("vllm")), ("image", text(&server.image)), ("modelCommand", text(role.model_command.word()))];
     if role.model_command == ModelCommand::Custom {
@@ -267,6 +171,7 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
         ("args", strings(&server.args)),
         ("env", Value::List(server.env.clone())),
         ("resources", map(vec![("limits", resources.clone()), ("requests", resources)])),
+        ("ports", if has_own_ports || !monitored(s, contract) { Value::Null } else { metrics_port(server.port) }),
         ("mountModelVolume", Value::Bool(s.modelservice.mount_model.is_none_or(|m| m.0))),
     ]);
     for (name, probe) in &server.probes {
@@ -291,6 +196,7 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
         ("parallelism", parallelism),
         ("accelerator", claims),
         ("podAnnotations", annotations),
+        ("monitoring", pod_monitor(s, contract, role)),
         ("acceleratorTypes", unless_said("affinity", labels)),
         ("schedulerName", unless_said("schedulerName", scheduler)),
         ("priorityClassName", if contract.has_priority_class() { class } else { Value::Null }),
@@ -299,6 +205,34 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
         ("containers", Value::List(vec![map(container)])),
         ("volumes", volumes(setting, role)),
     ])
+}
+
+/// Name of the port of a server that metrics are read from.
+const METRICS_PORT: &str = "metrics";
+
+fn monitored(s: &Settings, contract: Modelservice) -> bool {
+    s.monitoring.pod_monitor.0 && contract.pod_monitor().is_ok()
+}
+
+/// The named port that a PodMonitor refers to.
+fn metrics_port(port: u16) -> Value {
+    let entry = [("name", text(METRICS_PORT)), ("containerPort", Value::from(port)), ("protocol", text("TCP"))];
+    Value::List(vec![map(entry.to_vec())])
+}
+
+fn pod_monitor(s: &Settings, contract: Modelservice, role: &Role) -> Value {
+    if !monitored(s, contract) {
+        return Value::Null;
+    }
+    let server = &role.server;
+    let port = server.named_port().unwrap_or(METRICS_PORT);
+    let monitor = map(vec![
+        ("enabled", Value::Bool(true)),
+        (contract.pod_monitor_port(), text(port)),
+        ("path", text(&s.monitoring.path.0)),
+        ("interval", text(&s.monitoring.interval.0)),
+    ]);
+    map(vec![("podmonitor", monitor)])
 }
 
 /// Folders that servers write to: name, path.

@@ -156,10 +156,15 @@ fn probes(s: &mut Settings, o: &mut Origins) {
 fn role(s: &mut Settings, name: &str, o: &mut Origins, errors: &mut Errors) {
     let path = |key: &str| format!("{name}.{key}");
     let port = match name {
-        "decode" => (Port(s.vllm.metrics_port.0), "vllm.metricsPort"),
+        "decode" if s.routing_sidecar.enabled.0 => (Port(s.vllm.metrics_port.0), "vllm.metricsPort"),
         _ => (Port(s.vllm.port.0), "vllm.port"),
     };
+    // Nothing stands before a decode server without its sidecar, so it answers where requests arrive.
+    let no_sidecar = name == "decode" && !s.routing_sidecar.enabled.0;
     let role = if name == "decode" { &mut s.decode } else { &mut s.prefill };
+    if no_sidecar && layer(o, "decode.port") <= Some(Layer::OwnDefaults) {
+        role.port = None;
+    }
     fill(&mut role.replicas, Some(s.replicas), o, &path("replicas"), "replicas");
     let resource = s.accelerator.resource.clone();
     fill(&mut role.accelerator_resource, resource, o, &path("acceleratorResource"), "accelerator.resource");

@@ -4,6 +4,7 @@ pub mod derive;
 pub mod editions;
 pub mod helm;
 pub mod payload;
+pub mod picker;
 pub mod resolve;
 pub mod sections;
 pub mod template;
@@ -44,6 +45,12 @@ pub enum Use {
     Capacity,
     /// The launcher of the standalone method.
     Launcher,
+    /// The sidecar of the endpoint picker.
+    Sidecar,
+    /// PodMonitors of model servers.
+    Monitor,
+    /// The list of what a cluster must have.
+    Prerequisite,
     /// Environment variables that refer to it.
     Env,
 }

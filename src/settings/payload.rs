@@ -55,7 +55,11 @@ const TEXT: &[&str] = &[
 ];
 
 impl Tree {
-    fn read(node: &Node, reading: &Reading<'_>, spaces: bool) -> Result<Self, Fault> {
+    /// Reads a node; `spaces` where four underscores stand for one.
+    ///
+    /// # Errors
+    /// A reference to what is no setting.
+    pub(super) fn read(node: &Node, reading: &Reading<'_>, spaces: bool) -> Result<Self, Fault> {
         match &node.kind {
             Kind::Scalar { text, plain } => {
                 let text = if spaces { text.replace("____", " ") } else { text.clone() };
@@ -111,7 +115,7 @@ impl Tree {
     }
 
     /// The canonical notation.
-    fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Value {
         match self {
             Self::Scalar { text, plain: true } if text.references().next().is_none() => {
                 Value::from_plain_as_kubectl(&text.notation())
@@ -148,6 +152,26 @@ fn node(raw: &Raw, reading: &Reading<'_>, expected: &str) -> Result<Option<(Node
         Raw::Node(node) => Ok(Some((node.clone(), false))),
         Raw::Text(text) if matches!(text.trim(), "" | "[]" | "{}") => Ok(None),
         Raw::Text(text) => Err(Fault::found(crate::yaml::quote_short(text)).expected(expected.to_owned())),
+    }
+}
+
+impl Objects {
+    /// The list with every reference replaced.
+    ///
+    /// # Errors
+    /// A reference without a value and without a default.
+    pub fn expand(&self, scope: &dyn Scope) -> Result<Vec<Value>, Problem> {
+        self.0.iter().map(|(_, tree)| tree.expand(scope)).collect()
+    }
+}
+
+impl Fragment {
+    /// The fields with every reference replaced.
+    ///
+    /// # Errors
+    /// A reference without a value and without a default.
+    pub fn expand(&self, scope: &dyn Scope) -> Result<Map, Problem> {
+        self.0.iter().map(|p| Ok((p.key.clone(), p.value.expand(scope)?))).collect()
     }
 }
 

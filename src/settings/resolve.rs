@@ -617,12 +617,14 @@ impl Collector<'_> {
                     self.errors.push(Diagnostic::error(problem, value_span));
                 }
             },
-            Effect::Pending => self.errors.push(Diagnostic::error(
-                Problem::Unsupported {
-                    what: format!("`{name}` (edition {}) is not rendered by this version", editions::LATER),
-                },
-                name_span,
-            )),
+            Effect::Refused(what) => match text.to_lowercase().as_str() {
+                "" | "0" | "false" => self.no_effect(variable, what, &text, name_span),
+                _ => {
+                    let what = format!("`{name}` is on, and {what}");
+                    let d = Diagnostic::error(Problem::Unsupported { what }, name_span);
+                    self.errors.push(d.with_hint("leave it out, or set it to `false`"));
+                }
+            },
             Effect::Current(_) => self.no_effect(variable, "it is set from the model of each stack", &text, name_span),
             Effect::None(reason) => self.no_effect(variable, reason, &text, name_span),
             Effect::Own => {

@@ -5,6 +5,7 @@
 //! in `scenarios/defaults/`, names of variables in [`super::variables`].
 
 use super::payload::{Fragment, Objects};
+use super::picker::{Flags, PluginFiles};
 use super::template::{Command, EnvList, Script};
 use super::types::*;
 use super::{Field, Use};
@@ -114,8 +115,12 @@ section! {
         sub decode: Role = "decode";
         sub prefill: Role = "prefill";
         sub modelservice: Modelservice = "modelservice";
+        sub routing_sidecar: RoutingSidecar = "routingSidecar";
         sub gateway: Gateway = "gateway";
+        sub pool: Pool = "pool";
         sub endpoint_picker: EndpointPicker = "endpointPicker";
+        sub monitoring: Monitoring = "monitoring";
+        sub prerequisites: Prerequisites = "prerequisites";
         sub charts: Charts = "charts";
         sub images: Images = "images";
         sub harness: HarnessSection = "harness";
@@ -558,18 +563,132 @@ section! {
 }
 
 section! {
+    /// The proxy before each decode server, which has the prefill done elsewhere.
+    RoutingSidecar {
+        /// Whether it exists. Without it, decode answers on `vllm.port` itself.
+        set enabled: Switch = "enabled" by Modelservice;
+        /// Protocol by which KV caches are transferred.
+        set connector: Word = "connector" by Modelservice;
+        /// Level of its log, 0 for the least.
+        set log_level: Option<Count> = "logLevel" by Modelservice;
+    }
+}
+
+section! {
     /// The gateway of the llm-d method.
     Gateway {
         /// GatewayClass of the gateway.
         set class_name: ObjectName = "className" by Modelservice;
+        /// Type of the Service before its proxy. Not set: the chart decides.
+        set service_type: Option<ServiceType> = "serviceType" by Modelservice;
+        /// CPU that its proxy asks for. Not set: the chart decides.
+        set cpu_request: Option<CpuQuantity> = "cpuRequest" by Modelservice;
+        /// CPU that its proxy may use. Not set: the chart decides.
+        set cpu_limit: Option<CpuQuantity> = "cpuLimit" by Modelservice;
+        /// Memory that its proxy asks for. Not set: the chart decides.
+        set memory_request: Option<Quantity> = "memoryRequest" by Modelservice;
+        /// Memory that its proxy may use. Not set: the chart decides.
+        set memory_limit: Option<Quantity> = "memoryLimit" by Modelservice;
+    }
+}
+
+section! {
+    /// The pool of model servers of one model.
+    Pool {
+        /// API of the InferencePool. Not set: that of the chart's version.
+        set api: Option<PoolApi> = "api" by Modelservice;
+        /// What the gateway does with traffic to the endpoint picker: `destinationRule` with the `host` and
+        /// `trafficPolicy` of Istio.
+        set provider_config: Fragment = "providerConfig" by Modelservice;
     }
 }
 
 section! {
     /// The endpoint picker of the llm-d method.
     EndpointPicker {
-        /// Its plugin configuration: the name of a preset, the path of a file, or the configuration itself.
+        /// Its plugin configuration: the name of a preset or of one of `customPlugins`, the path of a file, the
+        /// configuration itself, or `default-plugins` for that of the chart.
         set preset: Preset = "preset" by Modelservice;
+        /// Plugin configurations by file name; one of them goes before a shipped preset of the same name.
+        set custom_plugins: PluginFiles = "customPlugins" by Modelservice;
+        /// Further flags of its program.
+        set flags: Flags = "flags" by Modelservice;
+        /// Verbosity of its log. A flag `v` goes before it. Not set: the chart decides.
+        set verbosity: Option<Count> = "verbosity" by Modelservice;
+        /// Further ports of its container.
+        set container_ports: Objects = "containerPorts" by Modelservice;
+        /// Further ports of its Service.
+        set service_ports: Objects = "servicePorts" by Modelservice;
+        /// Further volumes of its pod.
+        set volumes: Objects = "volumes" by Modelservice;
+        /// Further mounts of its container.
+        set volume_mounts: Objects = "volumeMounts" by Modelservice;
+        sub sidecar: PickerSidecar = "sidecar";
+        sub monitoring: PickerMonitoring = "monitoring";
+    }
+}
+
+section! {
+    /// The tokenizer beside the endpoint picker. Its image is `images.tokenizer`.
+    PickerSidecar {
+        /// Whether it exists.
+        set enabled: Switch = "enabled" by Modelservice;
+        /// Name of its container.
+        set name: DnsLabel = "name" by Sidecar;
+        /// Its environment.
+        set env: EnvList = "env" by Sidecar;
+        /// Its mounts.
+        set volume_mounts: Objects = "volumeMounts" by Sidecar;
+    }
+}
+
+section! {
+    /// How Prometheus reads the metrics of the endpoint picker.
+    PickerMonitoring {
+        /// Whether a ServiceMonitor exists.
+        set prometheus: Switch = "prometheus" by Modelservice;
+        /// Whether the metrics take a token.
+        set auth: Switch = "auth" by Modelservice;
+        /// Time between two reads.
+        set interval: Duration = "interval" by Modelservice;
+    }
+}
+
+section! {
+    /// How Prometheus reads the metrics of the model servers.
+    Monitoring {
+        /// Whether a PodMonitor exists.
+        set pod_monitor: Switch = "podMonitor" by All;
+        /// Time between two reads.
+        set interval: Duration = "interval" by Monitor;
+        /// Path of the metrics.
+        set path: ContainerPath = "path" by Monitor;
+    }
+}
+
+section! {
+    /// What the cluster must have before a bundle of the llm-d method is applied, with the version that it is meant for.
+    /// Nothing of it is in the bundle: it belongs to the whole cluster.
+    Prerequisites {
+        /// Version of the custom resources of the Gateway API.
+        set gateway_api: ChartVersion = "gatewayApi" by Prerequisite;
+        /// Version of the custom resources of the inference extension. Not set: that of its chart.
+        set inference_extension: Option<ChartVersion> = "inferenceExtension" by Prerequisite;
+        sub kgateway: PrerequisiteChart = "kgateway";
+        sub istio: PrerequisiteChart = "istio";
+        sub leader_worker_set: PrerequisiteChart = "leaderWorkerSet";
+    }
+}
+
+section! {
+    /// A chart that an administrator installs.
+    PrerequisiteChart {
+        /// Its version.
+        set version: ChartVersion = "version" by Prerequisite;
+        /// Where it comes from: an `oci://` folder, or the URL of a repository.
+        set repository: Url = "repository" by Prerequisite;
+        /// Namespace that it is installed in.
+        set namespace: DnsLabel = "namespace" by Prerequisite;
     }
 }
 
@@ -579,6 +698,10 @@ section! {
         sub infra: Chart = "infra";
         sub inference_pool: Chart = "inferencePool";
         sub modelservice: Chart = "modelservice";
+        /// Alias of the Helm repository of the gateway chart, where its name is no `oci://` reference.
+        set infra_repository: Word = "infraRepository" by Modelservice;
+        /// URL of the Helm repository of the gateway chart.
+        set infra_repository_url: Url = "infraRepositoryUrl" by Modelservice;
         /// Alias of the Helm repository of the modelservice chart.
         set modelservice_repository: Word = "modelserviceRepository" by Modelservice;
         /// URL of the Helm repository of the modelservice chart.
@@ -604,6 +727,7 @@ section! {
         sub endpoint_picker: Image = "endpointPicker";
         sub routing_sidecar: Image = "routingSidecar";
         sub evaluation: Image = "evaluation";
+        sub tokenizer: Image = "tokenizer";
     }
 }
 

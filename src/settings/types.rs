@@ -3,6 +3,8 @@
 //! A value comes from one of three notations: the text of a variable or flag, the text of a file or here-document, or
 //! a YAML node. All three give the same typed value, and [`Setting::value`] gives it back in one canonical notation.
 
+use super::payload::Tree;
+use super::picker;
 use super::variables;
 use crate::check::names;
 use crate::error::{Diagnostic, Problem};
@@ -283,6 +285,16 @@ text_setting!(
 text_setting!(
     /// Version of a Helm chart.
     ChartVersion, "a chart version such as `v1.4.0`", |text| names::semver(text)
+);
+text_setting!(
+    /// A duration as Prometheus writes it.
+    Duration, "a duration such as `30s` or `1m`", |text| {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+        match (&text[digits.len()..], digits.parse::<u32>()) {
+            ("ms" | "s" | "m" | "h", Ok(n)) if n > 0 => Ok(()),
+            _ => Err("a whole number and one of `ms`, `s`, `m`, `h`".into()),
+        }
+    }
 );
 text_setting!(
     /// Words without a narrower form.
@@ -593,6 +605,26 @@ word_setting!(
     }
 );
 word_setting!(
+    /// Type of a Service.
+    ServiceType {
+        /// A port of every node.
+        NodePort = "NodePort",
+        /// Inside the cluster only.
+        ClusterIp = "ClusterIP",
+        /// An address of a load balancer.
+        LoadBalancer = "LoadBalancer",
+    }
+);
+word_setting!(
+    /// API of InferencePool objects.
+    PoolApi {
+        /// The stable one.
+        V1 = "inference.networking.k8s.io/v1",
+        /// The experimental one before it.
+        V1Alpha2 = "inference.networking.x-k8s.io/v1alpha2",
+    }
+);
+word_setting!(
     /// How vLLM loads weights (its `--load-format`).
     LoadFormat {
         /// vLLM decides.
@@ -866,7 +898,7 @@ pub enum Preset {
     /// The name of a shipped one.
     Named(String),
     /// The configuration itself, checked.
-    Inline(Value),
+    Inline(Tree),
 }
 
 impl Setting for Preset {
@@ -876,10 +908,7 @@ impl Setting for Preset {
         "the name of a preset, the path of a file, or an EndpointPickerConfig".into()
     }
     fn read(raw: &Raw, reading: &Reading<'_>) -> Result<Self, Fault> {
-        let checked = |node: &Node| match crate::check::picker::check(node) {
-            Ok(()) => Ok(Self::Inline(Value::from_node(node))),
-            Err(mut errors) => Err(Fault::from(errors.0.swap_remove(0))),
-        };
+        let checked = |node: &Node| picker::checked(node, reading).map(Self::Inline);
         match raw {
             Raw::Document(_, id) => checked(&crate::yaml::parse(reading.sources, *id)?),
             Raw::Node(node @ Node { kind: Kind::Map(_), .. }) => checked(node),
@@ -896,7 +925,7 @@ impl Setting for Preset {
     fn value(&self) -> Value {
         match self {
             Self::Named(name) => Value::from(name.as_str()),
-            Self::Inline(value) => value.clone(),
+            Self::Inline(config) => config.value(),
         }
     }
 }

@@ -24,6 +24,16 @@ impl PluginType {
         Self { now, ..self }
     }
 
+    /// Whether a version of the router's picker, or of GAIE's, registers it.
+    pub fn is_in(&self, router: bool, version: (u32, u32, u32)) -> bool {
+        let number = |text: &str| {
+            let mut parts = text.trim_start_matches('v').split('.').map(|p| p.parse().unwrap_or(0));
+            (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0))
+        };
+        let Some((first, last)) = (if router { self.router } else { self.gaie }).split_once("..") else { return false };
+        version >= number(first) && (last.is_empty() || version <= number(last))
+    }
+
     /// Which pickers have the plugin, as a sentence without a full stop.
     pub fn history(&self) -> String {
         let known = [("GAIE", self.gaie), ("the llm-d router", self.router)]

@@ -64,7 +64,7 @@ fn every_shipped_preset_passes() {
         assert_eq!(errors(&text), [], "{}", path.display());
         seen += 1;
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 13);
 }
 
 #[test]
