@@ -433,13 +433,13 @@ impl Planner<'_> {
         let chart = context.chart;
         let replicas = role.replicas.map_or(0, |r| r.0);
         let p = &role.parallelism;
-        let spread = Spread {
+        let mut spread = Spread {
             tensor: p.tensor.map_or(1, |t| t.0),
             data: p.data.map_or(1, |d| d.0),
             data_local: p.data_local.map_or(1, |d| d.0),
             workers: p.workers.map_or(1, |w| w.0),
         };
-        let env = self.role_env(name, role, context, spread)?;
+        let env = self.role_env(name, role, context, &mut spread)?;
         let model_command = self.model_command(name, role, context, &env, notes)?;
         let role = &RoleSetting { model_command, ..role.clone() };
         let Run { command, args, words } = self.role_command(name, role, image, context, &env)?;
@@ -800,7 +800,7 @@ impl Planner<'_> {
         name: &'static str,
         role: &RoleSetting,
         context: &RoleContext<'_>,
-        spread: Spread,
+        spread: &mut Spread,
     ) -> Result<Vec<Value>, Diagnostic> {
         let s = &self.resolved.settings;
         let known = self.env_names(name);
@@ -822,15 +822,21 @@ impl Planner<'_> {
         env.extend(&s.vllm.env, scope, &literal).map_err(|p| fail("vllm.env", p))?;
         env.extend(&role.env, scope, &literal).map_err(|p| fail(&path, p))?;
         for (variable, key) in context.chart.environment() {
-            let (value, setting) = (spread.get(key), format!("parallelism.{key}"));
             let Some(entry) = env.get(variable) else { continue };
-            if entry.get("value").and_then(Value::as_str) != Some(&value.to_string()) {
-                let message = format!(
-                    "the chart sets `{variable}` to {value}, from `{name}.{setting}`; the environment sets it too"
-                );
-                return Err(fail(&path, Problem::Conflict { message })
-                    .with_place(self.resolved.span(&format!("{name}.{setting}")), "from here")
-                    .with_hint(format!("leave `{variable}` out, or give `{name}.{setting}` its value")));
+            let given: Option<u32> = entry.get("value").and_then(Value::as_str).and_then(|v| v.parse().ok());
+            let (value, setting) = (spread.get(key), format!("{name}.parallelism.{key}"));
+            let says_so = !self.resolved.is_set(&setting) && role.model_command == ModelCommand::Custom;
+            match given {
+                Some(given) if given == value => {}
+                Some(given) if says_so && given > 0 => spread.set(key, given),
+                _ => {
+                    let message = format!(
+                        "the chart sets `{variable}` to {value}, from `{setting}`; the environment sets it too"
+                    );
+                    return Err(fail(&path, Problem::Conflict { message })
+                        .with_place(self.resolved.span(&setting), "from here")
+                        .with_hint(format!("leave `{variable}` out, or give `{setting}` its value")));
+                }
             }
             env.remove(variable);
         }
