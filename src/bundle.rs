@@ -71,7 +71,7 @@ pub fn bundle(
     inputs: &Sources,
 ) -> Result<Bundle, Errors> {
     let settings = Value::Map(resolved.flat());
-    let releases = values::releases(resolved, plan);
+    let releases = values::releases(resolved, plan)?;
     let id = id(&objects, &releases, &settings);
     cite(&mut objects, &id);
     objects.push(record(resolved, &id, &settings)?);

@@ -37,19 +37,15 @@ impl Overrides {
     ///
     /// # Errors
     /// A path through something that is neither mapping nor list.
-    pub fn apply(&self, values: Map) -> Result<Map, Problem> {
-        let mut all = Value::Map(values);
-        merge(&mut all, &Value::Map(self.values.clone()));
+    pub fn apply(&self, mut values: Value) -> Result<Value, Problem> {
+        merge(&mut values, &Value::Map(self.values.clone()));
         for (path, value) in &self.sets {
-            set(&mut all, &path.0, value).map_err(|()| {
+            set(&mut values, &path.0, value).map_err(|()| {
                 let message = format!("`{path}` leads through a value that holds no others");
                 Problem::Conflict { message }
             })?;
         }
-        match all {
-            Value::Map(map) => Ok(map),
-            _ => Ok(Map::new()),
-        }
+        Ok(values)
     }
 
     /// What this version does not read, and what the bundle sets itself; each with the path of the key.
@@ -58,7 +54,7 @@ impl Overrides {
         for (path, value) in &self.sets {
             // Alone, so that what another sets cannot hide it.
             let alone = Self { values: Map::new(), sets: vec![(path.clone(), value.clone())] };
-            if let Ok(values) = alone.apply(Map::new()) {
+            if let Ok(Value::Map(values)) = alone.apply(Value::Map(Map::new())) {
                 all.extend(refused(version, multinode, &values));
             }
         }

@@ -4,6 +4,7 @@ use super::picker::Picker;
 use super::server::{Demand, Environment, RoleScope, Server, probes};
 use super::{Planner, StackScope, known_values, names, option_value, script, shell, starts_vllm};
 use crate::charts::contract::{self, Chart, Infra, Modelservice, Pool, Version};
+use crate::charts::overrides::Overrides;
 use crate::error::{Diagnostic, Problem};
 use crate::settings::sections::{Chart as ChartSetting, Image, Role as RoleSetting, Settings};
 use crate::settings::template::Command;
@@ -95,6 +96,8 @@ pub struct Stack {
     pub pool_port: u16,
     /// Roles: decode, prefill.
     pub roles: [(&'static str, Role); 2],
+    /// What the user adds to the values of the model servers.
+    pub overrides: Overrides,
 }
 
 /// One role of a stack.
@@ -317,16 +320,6 @@ impl Planner<'_> {
                     .push(Diagnostic::error(Problem::Unsupported { what }, self.resolved.span(path)).with_hint(hint));
             }
         }
-        for (path, given) in [
-            ("modelservice.valuesFile", s.values_file.is_some()),
-            ("modelservice.additionalSets", s.additional_sets.is_some()),
-        ] {
-            // The original named a file that nothing read.
-            if given && self.resolved.is_set(path) {
-                let what = format!("`{path}` is not merged by this version");
-                self.errors.push(Diagnostic::error(Problem::Unsupported { what }, self.resolved.span(path)));
-            }
-        }
         let checks = [chart.full_name(), chart.probes_and_volumes()];
         let version = self.resolved.span("charts.modelservice.version");
         for problem in checks.into_iter().filter_map(Result::err) {
@@ -362,6 +355,7 @@ impl Planner<'_> {
         let roles = [("decode", &s.decode, decode_image), ("prefill", &s.prefill, prefill_image)]
             .map(|(name, role, image)| (name, self.role(name, role, image, &context, &mut notes)));
         let picker = self.picker(charts.pool.0, &scope, &events_service, &label, picker_image);
+        let overrides = self.overrides(&scope, charts.modelservice.0);
         drop(scope);
         flat.shift_remove("model.pickerService");
         self.flat = flat;
@@ -400,6 +394,7 @@ impl Planner<'_> {
             uri,
             pool_port,
             roles: [decode, prefill],
+            overrides,
         })
     }
 

@@ -4,6 +4,7 @@
 
 pub mod llmd;
 pub mod names;
+mod overrides;
 pub mod picker;
 pub mod profiles;
 pub mod run;

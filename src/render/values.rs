@@ -3,6 +3,7 @@
 use super::releases::{ChartSource, Release};
 use super::{gateway_values, pool_values};
 use crate::charts::contract::{LogKey, Modelservice};
+use crate::error::{Diagnostic, Errors};
 use crate::plan::Plan;
 use crate::plan::llmd::{Llmd, Role, Stack, inert};
 use crate::settings::resolve::Resolved;
@@ -11,8 +12,11 @@ use crate::settings::types::ModelCommand;
 use crate::tree::{Map, Value};
 
 /// The releases of the bundle, in the order they are installed.
-pub fn releases(resolved: &Resolved, plan: &Plan) -> Vec<Release> {
-    let Some(llmd) = &plan.llmd else { return Vec::new() };
+///
+/// # Errors
+/// A value of the user's that has no place in those of the bundle.
+pub fn releases(resolved: &Resolved, plan: &Plan) -> Result<Vec<Release>, Errors> {
+    let Some(llmd) = &plan.llmd else { return Ok(Vec::new()) };
     let s = &resolved.settings;
     let release = |name: &str, chart: ChartSource, version: &str, values: Value, needs: Vec<String>| Release {
         name: name.to_owned(),
@@ -37,9 +41,12 @@ pub fn releases(resolved: &Resolved, plan: &Plan) -> Vec<Release> {
         all.push(release(&stack.pool, pool, &charts.pool.1, pool_values::values(s, llmd, stack), needs));
         let servers = source(&c.modelservice.name.0, &c.modelservice_repository.0, &c.modelservice_repository_url.0);
         let needs = vec![llmd.infra_release.clone(), stack.pool.clone()];
-        all.push(release(&stack.release, servers, &charts.modelservice.1, modelservice_values(s, llmd, stack), needs));
+        let values = stack.overrides.apply(modelservice_values(s, llmd, stack)).map_err(|problem| {
+            Errors::from(Diagnostic::error(problem, resolved.span("modelservice.additionalSets")))
+        })?;
+        all.push(release(&stack.release, servers, &charts.modelservice.1, values, needs));
     }
-    all
+    Ok(all)
 }
 
 /// A mapping of the pairs that have a value.

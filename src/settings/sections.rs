@@ -4,6 +4,7 @@
 //! paths of `--set`, the reference printed by `variables` and the meaning shown for it all come from here; defaults are
 //! in `scenarios/defaults/`, names of variables in [`super::variables`].
 
+use super::helm::HelmSets;
 use super::payload::{Fragment, Objects};
 use super::picker::{Flags, PluginFiles};
 use super::template::{Command, EnvList, Script};
@@ -555,10 +556,10 @@ section! {
         set inference_model: Switch = "inferenceModel" by Modelservice;
         /// Whether the modelservice chart makes the InferencePool.
         set inference_pool: Switch = "inferencePool" by Modelservice;
-        /// File with further Helm values of the modelservice chart.
-        set values_file: Option<FreeText> = "valuesFile" by Modelservice, "" means "";
+        /// Further Helm values of the modelservice chart, merged last: the path of a file, or the values.
+        set values_file: Fragment = "valuesFile" by Modelservice;
         /// Further Helm values of the modelservice chart, as `--set` takes them.
-        set additional_sets: Option<FreeText> = "additionalSets" by Modelservice, "" means "";
+        set additional_sets: HelmSets = "additionalSets" by Modelservice;
     }
 }
 
