@@ -4,8 +4,9 @@ use crate::check::objects::identity;
 use crate::error::Errors;
 use crate::plan::Plan;
 use crate::plan::names::{digest, fit};
-use crate::plan::run::{BUNDLE_ANNOTATION, Runs};
+use crate::plan::run::{BUNDLE_ANNOTATION, Runs, Target};
 use crate::render::engine::{self, to_template};
+use crate::render::load;
 use crate::render::releases::{ChartSource, Release};
 use crate::render::{Half, Object, Removal};
 use crate::render::{ReleasesAs, argocd, flux, helmfile, values};
@@ -65,7 +66,7 @@ const FORMAT: u64 = 1;
 pub fn bundle(
     resolved: &Resolved,
     plan: &Plan,
-    _runs: &Runs,
+    runs: &Runs,
     releases_as: ReleasesAs,
     mut objects: Vec<Object>,
     inputs: &Sources,
@@ -106,8 +107,10 @@ pub fn bundle(
     if !of_runs.is_empty() {
         files.push(file("run/kustomization.yaml".into(), kustomization(&of_runs, "run/").to_yaml()));
     }
+    let text = load::script(resolved, runs, &id, &|name| run_files(&manifests, name))?;
+    files.push(File { path: "run.sh".into(), content: text, executable: true });
     let by_hand = if releases_as == ReleasesAs::Values { releases.as_slice() } else { &[] };
-    let context = readme(resolved, plan, &manifests, by_hand, &id);
+    let context = readme(resolved, plan, runs, &manifests, by_hand, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let json = describe(resolved, plan, &manifests, &releases, &files, &id, inputs).to_json();
@@ -132,14 +135,16 @@ fn id(objects: &[Object], releases: &[Release], settings: &Value) -> String {
     digest(&text)
 }
 
-/// Tells the pods of runs which bundle they belong to.
+/// Tells Jobs and pods of runs which bundle they belong to.
 fn cite(objects: &mut [Object], id: &str) {
     for object in objects.iter_mut().filter(|o| o.half == Half::Run && o.kind() == "Job") {
-        let mut at = &mut object.value;
-        for key in ["spec", "template", "metadata", "annotations"] {
-            at = at.map_mut().entry(key.into()).or_insert(Value::Null);
+        for path in [&["metadata", "annotations"][..], &["spec", "template", "metadata", "annotations"]] {
+            let mut at = &mut object.value;
+            for key in path {
+                at = at.map_mut().entry((*key).into()).or_insert(Value::Null);
+            }
+            at.map_mut().insert(BUNDLE_ANNOTATION.into(), id.into());
         }
-        at.map_mut().insert(BUNDLE_ANNOTATION.into(), id.into());
     }
 }
 
@@ -175,6 +180,15 @@ fn place(objects: Vec<Object>) -> Vec<Manifest> {
         .collect()
 }
 
+/// The files of one run's objects.
+fn run_files(manifests: &[Manifest], name: &str) -> load::Files {
+    let path = |kind: &str| {
+        let of_run = |m: &&Manifest| m.object.half == Half::Run && m.object.name() == name && m.object.kind() == kind;
+        manifests.iter().find(of_run).map_or(String::new(), |m| m.path.to_string())
+    };
+    load::Files { profile: path("ConfigMap"), job: path("Job") }
+}
+
 /// What `kubectl apply -k` of a folder of the bundle applies.
 fn kustomization(manifests: &[&Manifest], folder: &str) -> Value {
     let path = |m: &&Manifest| m.path.as_str().trim_start_matches(folder).to_owned();
@@ -188,7 +202,7 @@ fn kustomization(manifests: &[&Manifest], folder: &str) -> Value {
 }
 
 /// What the README of the bundle tells.
-fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], releases: &[Release], id: &str) -> Value {
+fn readme(resolved: &Resolved, plan: &Plan, runs: &Runs, manifests: &[Manifest], releases: &[Release], id: &str) -> Value {
     let s = &resolved.settings;
     let stacks: Vec<Value> = plan
         .stacks
@@ -255,6 +269,13 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], releases: &[
             ])
         })
         .collect();
+    let run = |t: &Target| {
+        Value::from([
+            ("stack", Value::from(t.stack.as_str())),
+            ("model", Value::from(t.served_name.as_str())),
+            ("endpoint", Value::from(t.endpoint.as_str())),
+        ])
+    };
     let harness = s.harness.namespace.as_ref().map_or(s.namespace.0.as_str(), |n| n.0.as_str());
     Value::from([
         ("id", Value::from(id)),
@@ -270,6 +291,9 @@ fn readme(resolved: &Resolved, plan: &Plan, manifests: &[Manifest], releases: &[
         ("releases", Value::List(releases.iter().map(release).collect())),
         ("stand_ins", Value::from(manifests.iter().any(|m| m.object.half == Half::Releases))),
         ("waits", Value::List(waits)),
+        ("workload", Value::from(runs.profile_file.as_str())),
+        ("harness", Value::from(s.harness.name.word())),
+        ("runs", Value::List(runs.targets.iter().map(run).collect())),
         ("objects", Value::List(manifests.iter().map(row).collect())),
     ])
 }

@@ -39,14 +39,15 @@ fn compiled(edition: &str, sets: &[String]) -> Compilation {
         .unwrap_or_else(|e| panic!("{sets:?}: {}", e.0.iter().map(|d| d.render(&sources, false)).collect::<String>()))
 }
 
-/// The objects without the record of the settings, which every setting reaches.
+/// The objects without the record of the settings, which every setting reaches, and the scripts.
 fn objects(c: &Compilation) -> String {
     let record =
         |v: &Value| v.at(&["metadata", "name"]).and_then(Value::as_str).is_some_and(|n| n.ends_with("-bundle"));
     let all: String =
         c.bundle.manifests.iter().map(|m| &m.object.value).filter(|v| !record(v)).map(Value::to_yaml).collect();
-    // Every setting reaches the id, which runs cite.
-    all.replace(&c.bundle.id, "")
+    let scripts = c.bundle.files.iter().filter(|f| f.executable).map(|f| f.content.as_str());
+    // Every setting reaches the id, which runs and scripts cite.
+    scripts.fold(all, |all, script| all + script).replace(&c.bundle.id, "")
 }
 
 /// Another value for a setting, from the one it has.
@@ -94,6 +95,8 @@ fn other(path: &str, value: &Value) -> String {
         "harness.profile" => "chatbot_synthetic",
         "harness.profileOverrides" => "{load.stages.0.rate: 7}",
         "harness.endpoint" => "http://other.example.com:8000",
+        "harness.output" => "s3://bucket/results",
+        "harness.runPrefix" => "nightly",
         "harness.datasetUrl" => "https://example.com/recorded.json",
         "harness.variables" => "[LLMDBENCH_VLLM_COMMON_]",
         "harness.tokenizerThreads" => "7",
@@ -132,7 +135,7 @@ fn every_used_setting_reaches_an_object() {
                 // By a reference only, or for a check that rendering does not make.
                 Use::Reference | Use::Capacity => false,
                 Use::Server | Use::Probe => field.path.starts_with("standalone.") || field.path.starts_with("pod."),
-                Use::Modelservice | Use::Scripts | Use::Experiment | Use::Sidecar | Use::Prerequisite => false,
+                Use::Modelservice | Use::Experiment | Use::Sidecar | Use::Prerequisite => false,
                 Use::Image => image_in_use,
                 _ => true,
             };

@@ -201,7 +201,7 @@ impl Planner<'_> {
         use crate::settings::Use;
         let s = &self.resolved.settings;
         match used_by {
-            Use::All | Use::Env | Use::Run => None,
+            Use::All | Use::Env | Use::Run | Use::Scripts => None,
             Use::Standalone if self.standalone_too() => None,
             Use::Standalone => Some("it belongs to the method `standalone`"),
             Use::Modelservice if self.llmd_too() => None,
@@ -230,7 +230,6 @@ impl Planner<'_> {
             Use::Monitor => Some("`monitoring.podMonitor` is off"),
             Use::Prerequisite if !self.llmd_too() => Some("it belongs to the method `modelservice`"),
             Use::Prerequisite => llmd::prerequisite_unused(path, s),
-            Use::Scripts => Some("it belongs to the standup script, which this version does not render"),
             Use::Experiment => Some("it belongs to experiments, which this version does not render"),
             Use::Image => {
                 let used = match path {

@@ -40,6 +40,11 @@ pub fn fit(name: &str, longest: usize) -> String {
     format!("{head}-{}", &hash(name)[..8])
 }
 
+/// Name of the Deployment and Service that lead to the results.
+pub fn data_access(release: &str) -> String {
+    fit(&format!("{release}-data-access"), 63)
+}
+
 /// Hex SHA-256 of a text.
 pub fn hash(text: &str) -> String {
     use std::fmt::Write;

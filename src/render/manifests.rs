@@ -298,7 +298,7 @@ impl Renderer<'_> {
         ]);
         let results = common("results", &s.harness.claim_name.0);
         self.add("common/claim.yaml.j2", 5, Half::Namespace, Removal::Deep(KEEP_DATA), &results, claim);
-        let name = names::fit(&format!("{release}-data-access"), 63);
+        let name = names::data_access(release);
         let access = shared("data-access");
         let pod = Value::from([
             ("selector", selector(&self.labels(&access))),

@@ -5,10 +5,12 @@ pub mod engine;
 pub mod flux;
 mod gateway_values;
 pub mod helmfile;
+pub mod load;
 pub mod manifests;
 pub mod order;
 mod pool_values;
 pub mod releases;
+pub mod scripts;
 pub mod values;
 
 use crate::tree::Value;
