@@ -202,7 +202,14 @@ fn kustomization(manifests: &[&Manifest], folder: &str) -> Value {
 }
 
 /// What the README of the bundle tells.
-fn readme(resolved: &Resolved, plan: &Plan, runs: &Runs, manifests: &[Manifest], releases: &[Release], id: &str) -> Value {
+fn readme(
+    resolved: &Resolved,
+    plan: &Plan,
+    runs: &Runs,
+    manifests: &[Manifest],
+    releases: &[Release],
+    id: &str,
+) -> Value {
     let s = &resolved.settings;
     let stacks: Vec<Value> = plan
         .stacks

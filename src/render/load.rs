@@ -24,12 +24,7 @@ pub struct Files {
 ///
 /// # Errors
 /// Defects of templates.
-pub fn script(
-    resolved: &Resolved,
-    runs: &Runs,
-    id: &str,
-    files: &dyn Fn(&str) -> Files,
-) -> Result<String, Diagnostic> {
+pub fn script(resolved: &Resolved, runs: &Runs, id: &str, files: &dyn Fn(&str) -> Files) -> Result<String, Diagnostic> {
     let s = &resolved.settings;
     let h = &s.harness;
     let text = |t: &str| Value::from(t);
