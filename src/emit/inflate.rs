@@ -242,17 +242,28 @@ impl Moment {
     }
 }
 
-/// Takes away what marks an object as a hook, and empty fields that charts leave in metadata: with one, each apply is a
-/// write.
+/// Takes away what marks an object as a hook, and the fields without a value that charts leave behind: the API reads
+/// them as absent, but refuses some in a server-side apply and makes a write of each apply with others.
 fn plain(object: &mut Value) {
+    without_nulls(object);
     let Some(Value::Map(metadata)) = object.map_mut().get_mut("metadata") else { return };
-    metadata.retain(|_, value| !matches!(value, Value::Null));
     if let Some(Value::Map(annotations)) = metadata.get_mut("annotations") {
         let before = annotations.len();
         annotations.retain(|key, _| !key.starts_with("helm.sh/hook"));
         if annotations.is_empty() && before > 0 {
             metadata.shift_remove("annotations");
         }
+    }
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Map(map) => {
+            map.retain(|_, inner| !matches!(inner, Value::Null));
+            map.values_mut().for_each(without_nulls);
+        }
+        Value::List(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 

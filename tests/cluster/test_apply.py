@@ -140,3 +140,17 @@ def test_a_server_that_no_node_can_take_says_why():
 
     assert "Insufficient nvidia.com/gpu" in until("the scheduler's reason", reason)[0]
     kubectl("delete", "namespace", "too-large", "--wait=false")
+
+
+@needs_charts
+def test_a_server_over_two_nodes_gets_both():
+    """One model that takes 8 GPUs of each of two nodes: the leader and its worker are on different ones."""
+    namespace = "over-two-nodes"
+    args = arguments("minimal", "modelservice", namespace, **{"modelservice.multinode": "true", "decode.parallelism.workers": 2, "decode.accelerators": 8, "prefill.replicas": 0})
+    stream = stream_of(args, "modelservice")
+    assert [o["metadata"]["name"] for o in load_all(stream.decode()) if o["kind"] == "LeaderWorkerSet"] == ["try-it-opt-125m-8139fc6d-decode"]
+    kubectl(*APPLY, stdin=stream)
+    settled(namespace)
+    servers = API.list("Pod", namespace, "llm-d.ai/role=decode")
+    assert len(servers) == 2 and len({p["spec"]["nodeName"] for p in servers}) == 2
+    kubectl("delete", "namespace", namespace, "--wait=false")

@@ -103,6 +103,15 @@ fn plain_scalars_mean_what_they_mean_to_kubectl() {
 }
 
 #[test]
+fn fields_without_a_value_are_left_out() {
+    let text = object("Pod", "p", "  annotations:\nspec:\n  initContainers:\n    - name: a\n      env:\n  volumes: []\n");
+    let objects = written(&text).unwrap();
+    assert_eq!(objects[0].at(&["metadata", "annotations"]), None);
+    let spec = objects[0].get("spec").unwrap();
+    assert_eq!(spec.to_yaml(), "initContainers:\n- name: a\nvolumes: []\n");
+}
+
+#[test]
 fn a_list_is_its_items_and_empty_documents_are_nothing() {
     let list = "---\n# Source: c/templates/l.yaml\n---\napiVersion: v1\nkind: List\nitems:\n  - apiVersion: v1\n    \
                 kind: Secret\n    metadata: {name: s}\n";
