@@ -104,7 +104,8 @@ fn plain_scalars_mean_what_they_mean_to_kubectl() {
 
 #[test]
 fn fields_without_a_value_are_left_out() {
-    let text = object("Pod", "p", "  annotations:\nspec:\n  initContainers:\n    - name: a\n      env:\n  volumes: []\n");
+    let text =
+        object("Pod", "p", "  annotations:\nspec:\n  initContainers:\n    - name: a\n      env:\n  volumes: []\n");
     let objects = written(&text).unwrap();
     assert_eq!(objects[0].at(&["metadata", "annotations"]), None);
     let spec = objects[0].get("spec").unwrap();
