@@ -65,7 +65,9 @@ pub fn compile(
     let values: Vec<_> = bundle.manifests.iter().map(|m| &m.object.value).collect();
     let namespace = &resolved.settings.namespace;
     let named = plan.servers().flat_map(|s| s.names_in_volumes());
-    let outside = named.map(|(kind, name)| format!("{kind} {namespace}/{name}")).collect();
+    // Charts make the accounts of their pods.
+    let accounts = plan.llmd.iter().flat_map(|l| &l.stacks).map(|s| ("ServiceAccount", s.name.as_str()));
+    let outside = named.chain(accounts).map(|(kind, name)| format!("{kind} {namespace}/{name}")).collect();
     check::objects::check(&values, &outside)?;
     Ok(Compilation { resolved, plan, runs, bundle, notes })
 }

@@ -494,6 +494,24 @@ fn further_claims_and_scripts_exist_where_something_asks_for_them() {
 }
 
 #[test]
+fn pods_of_a_chart_that_run_as_root_get_the_rights_to() {
+    let root = document("C_EXTRA_CONTAINER_CONFIG", "securityContext: {runAsUser: 0}");
+    let accounts = |text: &str| -> Vec<String> {
+        let c = compiled(&format!("{LLMD}{text}"), &["platform=openshift"]);
+        let bindings = c.bundle.manifests.iter().map(|m| &m.object.value);
+        let bindings = bindings.filter(|v| v.get("kind") == Some(&Value::from("RoleBinding")));
+        bindings
+            .flat_map(|v| v.get("subjects").unwrap().items())
+            .map(|s| s.get("name").and_then(Value::as_str).unwrap().to_owned())
+            .collect()
+    };
+    let release = compiled(LLMD, &[]).bundle.releases[2].values.get("fullnameOverride").cloned().unwrap();
+    let account = release.as_str().unwrap().to_owned();
+    assert!(accounts(&root).contains(&account), "{:?}", accounts(&root));
+    assert!(!accounts("").contains(&account), "{:?}", accounts(""));
+}
+
+#[test]
 fn lists_of_names_and_the_kubeconfig_word() {
     let text = format!(
         "{ALONE}export S_NCCL_IB_HCA=ibp\nexport _LD_LIBRARY_PATH=/usr/lib\n\

@@ -45,6 +45,23 @@ impl Server {
         ports.iter().find(|p| p.get("containerPort") == Some(&ours))?.get("name")?.as_str()
     }
 
+    /// Whether a container of its pod asks for more than a common account may have: a user or group of its own, more
+    /// capabilities, or the host's own network or processes.
+    pub fn is_privileged(&self) -> bool {
+        let zero = |v: &Value| *v == Value::from(0u32);
+        let asks = |container: &Value| {
+            let at = |path: &[&str]| container.at(path);
+            at(&[SECURITY, "privileged"]) == Some(&Value::Bool(true))
+                || [&[SECURITY, "runAsUser"], &[SECURITY, "runAsGroup"]].iter().any(|p| at(*p).is_some_and(zero))
+                || at(&[SECURITY, "capabilities", "add"]).is_some_and(|c| !c.items().is_empty())
+        };
+        let host = |key: &&str| self.parts.pod.get(*key) == Some(&Value::Bool(true));
+        asks(&Value::Map(self.parts.container.clone()))
+            || asks(&Value::Map(self.parts.pod.clone()))
+            || self.parts.init_containers.iter().any(asks)
+            || ["hostNetwork", "hostIPC", "hostPID"].iter().any(host)
+    }
+
     /// Whether the scenario mounts the preprocess scripts into it.
     pub fn mounts_scripts(&self) -> bool {
         self.parts.volumes.iter().any(|v| v.at(&["configMap", "name"]).and_then(Value::as_str) == Some(SCRIPTS))

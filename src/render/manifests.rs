@@ -188,6 +188,7 @@ impl Renderer<'_> {
             let server = shared("model-server");
             self.add("openshift/scc-role.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
             self.add("openshift/scc-role-binding.yaml.j2", 4, Half::Admin, Removal::Always, &server, extra(account));
+            self.privileges_of_charts(plan);
         }
         if let Some(name) = &s.storage.extra.claim_name {
             let claim = Value::from([
@@ -245,6 +246,24 @@ impl Renderer<'_> {
                     .map_mut()
                     .insert("name".into(), name.into());
             }
+        }
+    }
+
+    /// Step 04, on OpenShift: the rights of pods that run under the account of their chart, where they need them.
+    fn privileges_of_charts(&mut self, plan: &Plan) {
+        let namespace = self.resolved.settings.namespace.0.clone();
+        for stack in plan.llmd.iter().flat_map(|l| &l.stacks) {
+            if !stack.roles.iter().any(|(_, r)| r.replicas > 0 && r.server.is_privileged()) {
+                continue;
+            }
+            let extra = Value::from([
+                ("name", Value::from(format!("{}-scc", stack.name))),
+                ("namespace", Value::from(namespace.as_str())),
+                ("account", Value::from(stack.name.as_str())),
+            ]);
+            let who = Identity { component: "model-server", owner: Owner::Stack(&stack.label) };
+            self.add("openshift/scc-role.yaml.j2", 4, Half::Admin, Removal::Always, &who, extra.clone());
+            self.add("openshift/scc-role-binding.yaml.j2", 4, Half::Admin, Removal::Always, &who, extra);
         }
     }
 

@@ -4,7 +4,7 @@
 //! A piece is parsed before its references are replaced, so that nothing a reference stands for can change its form.
 
 use super::template::{Scope, Segment, Template};
-use super::types::{Fault, Raw, Reading, Setting};
+use super::types::{Fault, Raw, Reading, Setting, refuse_unreadable};
 use crate::error::Problem;
 use crate::source::Span;
 use crate::tree::{Map, Value};
@@ -72,6 +72,7 @@ impl Tree {
             Kind::Map(entries) => entries
                 .iter()
                 .map(|(key, value)| {
+                    refuse_unreadable(&key.text).map_err(|f| f.at(key.span))?;
                     let value = Self::read(value, reading, spaces)?;
                     Ok(Pair { key: key.text.clone(), span: key.span, value })
                 })

@@ -364,3 +364,40 @@ def test_a_refused_value_leaves_the_directory_as_it_is(tmp_path):
     for value in ["a b", "A", "", "\n"]:
         assert refusal(render("-c", "minimal", "--no-env", "-o", out, "--set", f"namespace={json_text(value)}")) is None
     assert before == {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*") if p.is_file()}
+
+
+def pieces(value):
+    """Parts of a pod that hold a value wherever they can."""
+    return {
+        "pod.extra.initContainers": [{"name": "init", "image": "example.com/init:v1", "args": [value], "env": [{"name": "A", "value": value}]}],
+        "pod.extra.container": {"lifecycle": {"preStop": {"exec": {"command": [value]}}}},
+        "pod.extra.pod": {"hostAliases": [{"ip": "127.0.0.1", "hostnames": [value]}]},
+    }
+
+
+@pytest.mark.parametrize("method", ["standalone", "modelservice"])
+def test_parts_of_pods_hold_each_value(method, tmp_path):
+    """Helm executes fields that the chart has no key for as templates, so there `{{` is written in its notation."""
+
+    def one(index):
+        value = VALUES[index]
+        path = tmp_path / f"{index}.yaml"
+        path.write_bytes(yaml_scenario(BASE | {"images.modelServer.tag": "v1"} | pieces(value)).encode())
+        out = tmp_path / str(index)
+        result = render("-c", path, "-t", method, "-o", out)
+        assert result.returncode == 0, (shown(value), result.stderr.decode())
+        if method == "standalone":
+            pod = next(load(f.read_text()) for f in out.rglob("06-*-deployment-*.yaml"))["spec"]["template"]["spec"]
+            fields, of_pod = pod["containers"][0], pod
+            as_written = value
+        else:
+            role = load(next(out.glob("helm/*-ms/values.yaml")).read_text())["decode"]
+            fields, of_pod = role["containers"][0]["extraConfig"], role["extraConfig"]
+            pod = role
+            as_written = value.replace("{{", '{{ "{{" }}')
+        init = next(c for c in pod["initContainers"] if c["name"] == "init")
+        assert init["args"] == [value] and init["env"][0]["value"] == value, shown(value)
+        assert fields["lifecycle"]["preStop"]["exec"]["command"] == [as_written], shown(value)
+        assert of_pod["hostAliases"][0]["hostnames"] == [as_written], shown(value)
+
+    parallel(one, range(len(VALUES)))

@@ -19,6 +19,15 @@ VARIANTS = {
     "route": ["--set", "standalone.httpRoute.enabled=true", "--set", "cluster.url=https://api.c.example.com:6443"],
     "network": ["--set", "network.resource=rdma/ib", "--set", "network.count=2"],
     "several models": ["-m", MODELS],
+    "parts of its own": [
+        "--set", "standalone.launcher.enabled=true", "--set", "pod.priorityClassName=high", "--set", "pod.pullSecret=registry", "--set", "pod.peerLabels=a=b",
+        "--set", "resources.ephemeralStorage=9Gi", "--set", "storage.extra.claimName=compiled", "--set", "pod.extraAnnotations={a.example/b: c}",
+        "--set", "pod.extra.volumes=[{name: compiled, persistentVolumeClaim: {claimName: compiled}}, {name: preprocesses, configMap: {name: llm-d-benchmark-preprocesses, defaultMode: 0755}}]",
+        "--set", "pod.extra.volumeMounts=[{name: compiled, mountPath: /compiled}, {name: preprocesses, mountPath: /setup/preprocess}]",
+        "--set", "pod.extra.container={securityContext: {runAsUser: 0, fsGroup: 107}, ports: [{name: metrics, containerPort: 8200}]}",
+        "--set", "pod.extra.pod={hostIPC: true, nodeSelector: {a.example/b: 'true'}}",
+        "--set", "pod.extra.initContainers=[{name: first, image: 'example.com/init:v1'}]",
+    ],
     "all": [
         "-m", MODELS, "--set", "platform=openshift", "--set", "standalone.httpRoute.enabled=true", "--set", "standalone.httpRoute.hostname=*.example.com",
         "--set", "network.resource=rdma/ib", "--set", "harness.namespace=load", "--set", "serviceAccount=server", "--set", "pod.nodeLabels=gpu.example/kind:a1",
@@ -32,7 +41,7 @@ def http_route(o):
     assert o["apiVersion"] == "gateway.networking.k8s.io/v1"
     spec = o["spec"]
     assert spec.keys() <= {"parentRefs", "hostnames", "rules"}
-    assert spec["parentRefs"] and all(p["name"] and p["namespace"] and p.keys() <= {"name", "namespace"} for p in spec["parentRefs"])
+    assert spec["parentRefs"] and all(p["name"] and p["namespace"] and p.keys() <= {"group", "kind", "name", "namespace"} for p in spec["parentRefs"])
     for host in spec.get("hostnames", []):
         assert host and host == host.lower() and len(host) <= 253 and all(0 < len(label) <= 63 for label in host.split("."))
     assert 1 <= len(spec["rules"]) <= 16

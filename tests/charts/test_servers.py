@@ -35,6 +35,7 @@ pod:
     volumeMounts: [{name: of-all, mountPath: /dev/shm}, {name: of-method, mountPath: /method}]
     container:
       securityContext: {runAsUser: 0, fsGroup: 107}
+      lifecycle: {preStop: {exec: {command: ["{{ x }}"]}}}
       ports: [{name: metrics, containerPort: "${vllm.metricsPort}"}]
     pod: {hostIPC: true, tolerations: [{key: a.example/gpu, operator: Exists}]}
     initContainers: INIT
@@ -103,6 +104,7 @@ def check_role(name, template, with_init):
     assert spec["imagePullSecrets"] == [{"name": "registry"}]
     assert spec["hostIPC"] is True and spec["tolerations"] == [{"key": "a.example/gpu", "operator": "Exists"}]
     assert spec["securityContext"] == {"fsGroup": 107} and server["securityContext"] == {"runAsUser": 0}
+    assert server["lifecycle"]["preStop"]["exec"]["command"] == ["{{ x }}"]
     assert server["ports"] == [{"name": "metrics", "containerPort": 8200}]
     assert server["startupProbe"]["httpGet"]["path"] == "/v1/models"
     assert server["startupProbe"]["initialDelaySeconds"] == 240 and server["startupProbe"]["failureThreshold"] == 99
