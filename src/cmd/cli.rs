@@ -22,7 +22,7 @@ pub enum Command {
     Render(Render),
     /// Write a shell scenario in YAML, with the same meaning; notes on standard error say what has none.
     Convert(Convert),
-    /// List the scenarios that ship with the tool and those of ./scenarios.
+    /// List the scenarios that ship with the tool and those of ./scenarios, or the workload profiles.
     List(List),
     /// Show every setting and every LLMDBENCH_ variable: type, defaults, meaning, effect.
     Variables(Variables),
@@ -149,6 +149,9 @@ pub struct Convert {
 /// Flags of `list`.
 #[derive(Debug, Args)]
 pub struct List {
+    /// List the workload profiles that ship with the tool.
+    #[arg(long)]
+    pub profiles: bool,
     /// How to print.
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,

@@ -1,10 +1,16 @@
-//! `list`: the scenarios at hand.
+//! `list`: the scenarios and workload profiles at hand.
 
 use super::{cli, input, print, table};
 use crate::error::Errors;
+use crate::plan::profiles;
 use crate::source::Sources;
 
 pub(super) fn run(args: &cli::List, _: &mut Sources) -> Result<(), Errors> {
+    if args.profiles {
+        let row = |p: &profiles::Shipped| vec![p.harness.to_owned(), p.name.to_owned(), about(p.text)];
+        let rows: Vec<_> = profiles::shipped().iter().map(row).collect();
+        return print(&table::show(args.format, &["load generator", "profile", "about"], &rows));
+    }
     let mut rows = Vec::new();
     for path in input::own() {
         let text = std::fs::read_to_string(&path).unwrap_or_default();

@@ -28,9 +28,31 @@ pub struct Profile {
 
 /// Names of the shipped profiles of a load generator, sorted.
 pub fn names(harness: Harness) -> Vec<&'static str> {
-    let files = SHIPPED.get_dir(harness.word()).map_or(&[][..], |d| d.entries());
-    let mut all: Vec<_> = files.iter().filter_map(|f| f.path().file_stem()?.to_str()).collect();
-    all.sort_unstable();
+    shipped().iter().filter(|p| p.harness == harness.word()).map(|p| p.name).collect()
+}
+
+/// A shipped profile.
+#[derive(Debug, Clone, Copy)]
+pub struct Shipped {
+    /// Its load generator.
+    pub harness: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// All shipped profiles, sorted by load generator and name.
+pub fn shipped() -> Vec<Shipped> {
+    let mut all: Vec<Shipped> = SHIPPED
+        .dirs()
+        .flat_map(Dir::files)
+        .filter_map(|f| {
+            let harness = f.path().parent()?.to_str()?;
+            Some(Shipped { harness, name: f.path().file_stem()?.to_str()?, text: f.contents_utf8()? })
+        })
+        .collect();
+    all.sort_unstable_by_key(|p| (p.harness, p.name));
     all
 }
 

@@ -322,10 +322,11 @@ impl Planner<'_> {
             env.literal("LLMDBENCH_RUN_DATASET_DIR", h.dataset_dir.as_ref().map_or("", |d| &d.0));
         }
         if h.scrape_metrics.0 {
-            env.literal("LLMDBENCH_VLLM_COMMON_INFERENCE_PORT", &port);
-            // Part of the name of every pod of the stack's servers, and of no other pod.
-            let pods = self.pod_pattern(server);
-            env.literal("LLMDBENCH_METRICS_POD_PATTERN", &pods);
+            let servers = self.server_pods(server);
+            let metrics = if standalone { port } else { s.decode.port.map_or(port, |p| p.to_string()) };
+            env.literal("LLMDBENCH_VLLM_COMMON_METRICS_PORT", &metrics);
+            env.literal("LLMDBENCH_VLLM_MONITORING_METRICS_PATH", &s.monitoring.path.0);
+            env.literal("LLMDBENCH_METRICS_POD_PATTERN", &servers);
         }
         match h.name {
             Harness::InferencePerf => {
@@ -360,12 +361,20 @@ impl Planner<'_> {
         env.0
     }
 
-    fn pod_pattern(&self, server: &Server<'_>) -> String {
-        let stacks = self.plan.stacks.iter().map(|p| (Method::Standalone, p.label.as_str(), p.name.as_str()));
-        let pools = self.plan.llmd.iter().flat_map(|l| &l.stacks);
-        let pools = pools.map(|p| (Method::Modelservice, p.label.as_str(), p.name.as_str()));
-        let found = stacks.chain(pools).find(|(m, l, _)| Some(*m) == server.method && *l == server.label);
-        found.map_or(String::new(), |(_, _, name)| name.to_owned())
+    /// A regular expression that the names of the server's pods match, and those of no other pod.
+    fn server_pods(&self, server: &Server<'_>) -> String {
+        match (server.method, &self.plan.llmd) {
+            (Some(Method::Standalone), _) => {
+                let stack = self.plan.stacks.iter().find(|p| p.label == server.label);
+                stack.map_or(String::new(), |p| p.name.clone())
+            }
+            // Decode and prefill, and not the endpoint picker.
+            (Some(Method::Modelservice), Some(llmd)) => {
+                let stack = llmd.stacks.iter().find(|p| p.label == server.label);
+                stack.map_or(String::new(), |p| format!("{}-[dp]", p.name))
+            }
+            _ => String::new(),
+        }
     }
 
     /// Settings that this load generator does not know.

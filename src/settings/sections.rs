@@ -762,7 +762,7 @@ section! {
         /// Folder of results in the pods of the harness.
         set results_dir: ContainerPath = "resultsDir" by All;
         /// URL of a server that exists already; runs send their requests there and not to the stacks of the bundle.
-        set endpoint: Option<Url> = "endpoint" by Run, "" means "";
+        set endpoint: Option<EndpointUrl> = "endpoint" by Run, "" means "";
         /// Folder with workload profiles of your own, `HARNESS/NAME.yaml`; it goes before the shipped ones.
         set profiles_dir: Option<FreeText> = "profilesDir" by Run, "" means "";
         /// Pods that generate load at the same time, each with the whole profile.

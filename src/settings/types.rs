@@ -424,6 +424,17 @@ text_setting!(
     }
 );
 text_setting!(
+    /// Base URL of a server of models, in characters that mean nothing to YAML and the shell.
+    EndpointUrl, "a URL such as `http://host:8000` or `https://host/path`", |text| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._~:/-".contains(&b);
+        if text.starts_with("oci://") || !text.bytes().all(plain) {
+            Err("`http://` or `https://`, then letters, digits and `.`, `_`, `~`, `:`, `/`, `-`".into())
+        } else {
+            names::url(text)
+        }
+    }
+);
+text_setting!(
     /// The value of a label.
     LabelValue, "a label value (letters, digits, `-`, `_` and `.`, at most 63 characters)", |text| names::label_value(text)
 );

@@ -317,7 +317,7 @@ def test_files_are_readable_and_not_executable_by_chance(tmp_path):
     assert render("-c", "minimal", "-o", out, umask=0o022).returncode == 0
     for path in out.rglob("*"):
         mode = stat.S_IMODE(path.stat().st_mode)
-        assert mode == (0o755 if path.is_dir() else 0o644), path
+        assert mode == (0o755 if path.is_dir() or path.suffix == ".sh" else 0o644), path
 
 
 def test_notes_are_one_line_each_and_can_be_silenced():
