@@ -296,6 +296,8 @@ fn readme(
         ("gateway", Value::from(plan.llmd.as_ref().map_or("", |l| l.gateway.as_str()))),
         ("repositories", Value::List(repositories)),
         ("releases", Value::List(releases.iter().map(release).collect())),
+        ("prerequisites", Value::List(prerequisites(plan))),
+        ("servers_wait", Value::Bool(servers_wait(resolved, plan))),
         ("stand_ins", Value::from(manifests.iter().any(|m| m.object.half == Half::Releases))),
         ("waits", Value::List(waits)),
         ("workload", Value::from(runs.profile_file.as_str())),
@@ -356,11 +358,34 @@ fn describe(
         ("settings", Value::Map(settings)),
         ("objects", Value::List(objects)),
         ("releases", Value::List(releases.iter().map(describe_release).collect())),
+        ("prerequisites", Value::List(prerequisites(plan))),
         ("images", strings(images(plan))),
         ("charts", charts(releases)),
         ("delete", Value::List(delete_plan(manifests, releases))),
         ("files", Value::Map(hashes)),
     ])
+}
+
+/// Whether no server of the llm-d method starts before its model is there.
+fn servers_wait(resolved: &Resolved, plan: &Plan) -> bool {
+    let Some(llmd) = &plan.llmd else { return true };
+    llmd.stacks.iter().all(|stack| {
+        let used = stack.roles.iter().filter(|(_, role)| role.replicas > 0);
+        let by_itself = !stack.uri.starts_with("pvc://");
+        by_itself || used.map(|(name, _)| name).all(|n| values::waits_for_model(&resolved.settings, llmd, n, stack))
+    })
+}
+
+/// What the cluster must have before.
+fn prerequisites(plan: &Plan) -> Vec<Value> {
+    let one = |p: &crate::plan::prerequisites::Prerequisite| {
+        Value::from([
+            ("what", Value::from(p.what.as_str())),
+            ("version", Value::from(p.version.as_str())),
+            ("install", Value::from(p.install.clone())),
+        ])
+    };
+    plan.llmd.iter().flat_map(|l| &l.prerequisites).map(one).collect()
 }
 
 fn describe_release(release: &Release) -> Value {

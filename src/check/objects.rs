@@ -89,7 +89,7 @@ fn references(objects: &[&Value], outside: &HashSet<String>, errors: &mut Errors
         if text(object, &["roleRef", "kind"]).as_deref() == Some("Role") {
             need(object, "Role", namespace, text(object, &["roleRef", "name"]).as_deref());
         }
-        let made_by_gateway = text(object, &["spec", "to", "name"]).is_some_and(|n| n.ends_with("-inference-gateway"));
+        let made_by_gateway = text(object, &["spec", "to", "name"]).is_some_and(|n| n.contains("-inference-gateway"));
         if text(object, &["spec", "to", "kind"]).as_deref() == Some("Service") && !made_by_gateway {
             need(object, "Service", namespace, text(object, &["spec", "to", "name"]).as_deref());
         }

@@ -1,6 +1,7 @@
 //! The llm-d method: releases of a gateway, of pools and of model servers, and what the servers run.
 
 use super::picker::Picker;
+use super::prerequisites::{Prerequisite, prerequisites};
 use super::server::{Demand, Environment, RoleScope, Server, probes};
 use super::{Planner, StackScope, known_values, names, option_value, script, shell, starts_vllm};
 use crate::charts::contract::{self, Chart, Infra, Modelservice, Pool, Version};
@@ -60,6 +61,8 @@ pub struct Llmd {
     pub tokenizer_image: Option<String>,
     /// Whether pools are objects of the experimental API.
     pub experimental_pool: bool,
+    /// What the cluster must have before.
+    pub prerequisites: Vec<Prerequisite>,
     /// The stacks.
     pub stacks: Vec<Stack>,
 }
@@ -180,7 +183,7 @@ const KV_EVENTS: &str = "--kv-events-config";
 /// `None` where the gateway is no part of the cluster.
 pub fn gateway_service(gateway: &str, class: &str) -> Option<String> {
     match class {
-        "kgateway" | "agentgateway" => Some(gateway.to_owned()),
+        "kgateway" | "agentgateway" | "agentgateway-v2" => Some(gateway.to_owned()),
         c if c.starts_with("gke-") => None,
         // Istio, and what is made of it.
         c => Some(format!("{gateway}-{c}")),
@@ -211,7 +214,9 @@ impl Planner<'_> {
             stacks.extend(self.llmd_stack(model, &images, &picker_image, &charts));
         }
         let infra_release = format!("infra-{}", s.release);
+        let monitored = s.monitoring.pod_monitor.0 || stacks.iter().any(|s: &Stack| s.picker.monitored);
         Some(Llmd {
+            prerequisites: prerequisites(s, &charts, monitored),
             gateway: format!("{infra_release}-inference-gateway"),
             infra_release,
             charts,
@@ -354,7 +359,7 @@ impl Planner<'_> {
         let mut notes = Vec::new();
         let roles = [("decode", &s.decode, decode_image), ("prefill", &s.prefill, prefill_image)]
             .map(|(name, role, image)| (name, self.role(name, role, image, &context, &mut notes)));
-        let picker = self.picker(charts.pool.0, &scope, &events_service, &label, picker_image);
+        let picker = self.picker(charts.pool.0, &scope, &format!("{pool}-epp"), &label, picker_image);
         let overrides = self.overrides(&scope, charts.modelservice.0);
         drop(scope);
         flat.shift_remove("model.pickerService");
@@ -891,7 +896,9 @@ pub(super) fn prerequisite_unused(path: &str, s: &Settings) -> Option<&'static s
     match path {
         p if p.starts_with("prerequisites.kgateway.") && class != "kgateway" => Some(other),
         p if p.starts_with("prerequisites.istio.") && class != "istio" => Some(other),
-        p if p.starts_with("prerequisites.leaderWorkerSet.") => Some("no server is spread over several pods"),
+        p if p.starts_with("prerequisites.leaderWorkerSet.") && !s.modelservice.multinode.0 => {
+            Some("`modelservice.multinode` is off")
+        }
         _ => None,
     }
 }

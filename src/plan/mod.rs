@@ -6,6 +6,7 @@ pub mod llmd;
 pub mod names;
 mod overrides;
 pub mod picker;
+pub mod prerequisites;
 pub mod profiles;
 pub mod run;
 pub mod script;

@@ -5,7 +5,7 @@
 use super::engine::{self, to_template};
 use super::{Half, Object, Removal};
 use crate::error::{Diagnostic, Errors};
-use crate::plan::llmd::{Llmd, PoolChart};
+use crate::plan::llmd::{Llmd, PoolChart, gateway_service};
 use crate::plan::run::{Access, BY_HAND, RUN_ANNOTATION, Runs, Target};
 use crate::plan::server::{Parts, SCRIPTS, Server};
 use crate::plan::{Plan, Stack, names};
@@ -464,7 +464,7 @@ impl Renderer<'_> {
                 ("group", Value::from(objective_group)),
                 ("pool_group", Value::from(llmd.pool_group())),
             ]);
-            if s.modelservice.route.0 {
+            if s.modelservice.http_route.is_some_and(|h| h.0) {
                 self.add(
                     "modelservice/http-route.yaml.j2",
                     9,
@@ -482,7 +482,7 @@ impl Renderer<'_> {
             }
             if let Some(spec) = &stack.picker.traffic.whole {
                 let extra = Value::from([
-                    ("name", Value::from(stack.events_service.as_str())),
+                    ("name", Value::from(format!("{}-epp", stack.pool))),
                     ("spec", Value::Map(spec.clone())),
                 ]);
                 let template = "modelservice/destination-rule.yaml.j2";
@@ -506,10 +506,11 @@ impl Renderer<'_> {
                 );
             }
         }
-        if s.platform == Platform::OpenShift && s.modelservice.route.0 {
+        let service = gateway_service(&llmd.gateway, &s.gateway.class_name.0);
+        if let (Platform::OpenShift, true, Some(service)) = (s.platform, s.modelservice.route.0, service) {
             let extra = Value::from([
                 ("name", Value::from(format!("{}-inference-gateway-route", s.release))),
-                ("service", Value::from(llmd.gateway.as_str())),
+                ("service", Value::from(service)),
             ]);
             let who = shared("model-route");
             self.add("modelservice/route.yaml.j2", 9, Half::Namespace, Removal::Always, &who, extra);

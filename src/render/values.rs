@@ -6,6 +6,7 @@ use crate::charts::contract::{LogKey, Modelservice};
 use crate::error::{Diagnostic, Errors};
 use crate::plan::Plan;
 use crate::plan::llmd::{Llmd, Role, Stack, inert};
+use crate::plan::server::Server;
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::{Role as RoleSetting, Settings};
 use crate::settings::types::ModelCommand;
@@ -102,7 +103,7 @@ fn modelservice_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
     }
     let settings = [&s.decode, &s.prefill];
     for ((name, role), setting) in stack.roles.iter().zip(settings) {
-        values.push((*name, role_values(s, llmd, setting, role)));
+        values.push((*name, role_values(s, llmd, stack, setting, name, role)));
     }
     map(values)
 }
@@ -141,7 +142,7 @@ fn sidecar_values(s: &Settings, llmd: &Llmd, stack: &Stack) -> Value {
     ])
 }
 
-fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) -> Value {
+fn role_values(s: &Settings, llmd: &Llmd, stack: &Stack, setting: &RoleSetting, name: &str, role: &Role) -> Value {
     if role.replicas == 0 {
         return map(vec![("create", Value::Bool(false)), ("replicas", Value::from(0u32))]);
     }
@@ -196,7 +197,9 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
         _ => Value::Null,
     };
     let claims = role.claims.map_or(Value::Null, |kind| map(vec![("type", text(kind)), ("dra", Value::Bool(true))]));
-    let init = if parts.init_containers.is_empty() { Value::Null } else { Value::List(parts.init_containers.clone()) };
+    let wait = waits_for_model(s, llmd, name, stack).then(|| wait_for_model(stack, server));
+    let init: Vec<Value> = wait.into_iter().chain(parts.init_containers.iter().cloned()).collect();
+    let init = if init.is_empty() { Value::Null } else { Value::List(init) };
     map(vec![
         ("create", Value::Bool(true)),
         ("replicas", Value::from(role.replicas)),
@@ -213,6 +216,39 @@ fn role_values(s: &Settings, llmd: &Llmd, setting: &RoleSetting, role: &Role) ->
         ("volumes", volumes(setting, role)),
     ])
 }
+
+/// Whether the servers of a role wait until their model is in the volume, where the chart's version has a way to.
+pub fn waits_for_model(s: &Settings, llmd: &Llmd, role: &str, stack: &Stack) -> bool {
+    let contract = llmd.charts.modelservice.0;
+    let beside_sidecar = s.modelservice.multinode.0 && role == "decode" && llmd.routing_sidecar;
+    stack.uri.starts_with("pvc://")
+        && s.modelservice.mount_model.is_none_or(|m| m.0)
+        && contract.init_containers().is_ok()
+        && !(beside_sidecar && contract.init_containers_in_groups().is_err())
+}
+
+/// The container that waits for the model. The download marks a model as whole.
+fn wait_for_model(stack: &Stack, server: &Server) -> Value {
+    const SCRIPT: &str = "until [ -e \"$MODEL_DIR/.llmdbench-complete\" ]; do\n  echo \"waiting for the model in $MODEL_DIR\"\n  sleep 10\ndone\n";
+    let path = stack.uri.strip_prefix("pvc://").and_then(|u| u.split_once('/')).map_or("", |(_, path)| path);
+    let dir = map(vec![("name", text("MODEL_DIR")), ("value", Value::from(format!("{MODEL_CACHE}/{path}")))]);
+    let mount =
+        map(vec![("name", text("model-storage")), ("mountPath", text(MODEL_CACHE)), ("readOnly", Value::Bool(true))]);
+    let little = map(vec![("cpu", text("100m")), ("memory", text("64Mi"))]);
+    map(vec![
+        ("name", text("wait-for-model")),
+        ("image", text(&server.image)),
+        ("imagePullPolicy", text("IfNotPresent")),
+        ("command", Value::from(vec!["/bin/sh", "-c"])),
+        ("args", Value::from(vec![SCRIPT])),
+        ("env", Value::List(vec![dir])),
+        ("resources", map(vec![("limits", little.clone()), ("requests", little)])),
+        ("volumeMounts", Value::List(vec![mount])),
+    ])
+}
+
+/// Where the chart mounts the volume with the models.
+const MODEL_CACHE: &str = "/model-cache";
 
 /// Name of the port of a server that metrics are read from.
 const METRICS_PORT: &str = "metrics";

@@ -111,6 +111,10 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
         "standalone.preprocess",
         "vllm.preprocess",
     );
+    if s.gateway.class_name.0 == "gke" {
+        s.gateway.class_name.0 = "gke-l7-regional-external-managed".to_owned();
+    }
+    fill(&mut s.modelservice.http_route, Some(s.modelservice.route), o, "modelservice.httpRoute", "modelservice.route");
     probes(s, o);
     for name in ["decode", "prefill"] {
         role(s, name, o, &mut errors);

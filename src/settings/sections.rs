@@ -548,8 +548,10 @@ section! {
         /// Whether pods mount the volume with the model.
         set mount_model: Option<Switch> = "mountModelVolume" by Modelservice, "" means "";
         sub extra: Extras = "extra";
-        /// Whether an HTTPRoute (and, on OpenShift, a Route) leads to the pool.
+        /// Whether, on OpenShift, a Route leads to the gateway.
         set route: Switch = "route" by Modelservice;
+        /// Whether an HTTPRoute leads from the gateway to the pool. Not set: as `modelservice.route` says.
+        set http_route: Option<Switch> = "httpRoute" by Modelservice;
         /// Whether the modelservice chart makes an endpoint picker of its own.
         set endpoint_picker: Switch = "endpointPicker" by Modelservice;
         /// Whether an InferenceModel is made.
@@ -578,7 +580,7 @@ section! {
 section! {
     /// The gateway of the llm-d method.
     Gateway {
-        /// GatewayClass of the gateway.
+        /// GatewayClass of the gateway; `gke` stands for `gke-l7-regional-external-managed`.
         set class_name: ObjectName = "className" by Modelservice;
         /// Type of the Service before its proxy. Not set: the chart decides.
         set service_type: Option<ServiceType> = "serviceType" by Modelservice;
