@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:d8e9c7ee1087ae013c4ff9cf57183f95b45c5955afc6d11368b1e8bf1c0723b9
+bundle_id=sha256:229cfada61e3ba476f358a8eb5a54eeef7fe7c5d24eeca6a33ff61838c7c0bb6
 release=llmdbenchcicd
 namespace=llmdbenchcicd
 harness_namespace=llmdbenchcicd

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:b7184144184de9a05c4dd7b71ef08eaa0e931ab8e812ca62f47317dfcf404280
+bundle_id=sha256:afe98007c0fe338c799f81320a440e182d7554cfa4b530d93cde5f64e6dc4335
 release=llmdbenchcicd
 namespace=llmdbenchcicd
 harness_namespace=llmdbenchcicd

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:54f8d4f9517e6b85d3503813ec0582e0b13e5061eabbe97fbc12550e84e5d9d8
+bundle_id=sha256:25e6d4f911bc7ac57ce3b56524a4eb748233b2d0f562324ba6172f5af73486d8
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:79d914c5421d69891a6b894337f330799473ab03f19e1b1d36fbabc43a750d6a
+bundle_id=sha256:e8fb8440c696cdb82ab07c95edb75d312154209d5da49d1d8125038b91ffefcd
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

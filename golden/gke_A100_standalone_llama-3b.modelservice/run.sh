@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:71edfce4e83b86adfbbb0487b6170f888c911fbc69750810b835768eac487387
+bundle_id=sha256:fbf86a8e951ab889022cc81291ec9fc69ed6c82d97494bfbcbc19fe8bb427e03
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:06080a296251c0d82496c80c0280f73bb71873c87e08f413f322e4f10249ddc1
+bundle_id=sha256:1f832d40131e527cd4a12e9873a1cb6117fe3b4e04bbe3123eb17382cf87ee60
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:63d7ed1bc62d094ef6a7e432bab727a39bd458b848eb3300c22526a68e7c2659
+bundle_id=sha256:6807c57d9583d24614e94344c3ee9a4581316df084dd3970bac9d8c4304460d9
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

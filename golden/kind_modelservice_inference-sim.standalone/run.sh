@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:ad2f47852d45c48bddf6dab874b6f3c52f673ae27e1026d855a96a94377659b2
+bundle_id=sha256:4a71db5ded2d4645c3d430541832874999fae108f9206d72146daaa8c274dd37
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

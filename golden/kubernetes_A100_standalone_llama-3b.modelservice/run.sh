@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:cd970456cde52292687f4974a7c33712470745ecd372e263f3f16a26fb85a232
+bundle_id=sha256:e8843d9ecd138bd2948bb8d92f9704cf2297c6edcd5adf5d9116b89009af2111
 release=llmdbench
 namespace=filled-in
 harness_namespace=filled-in

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:04915d6bce0cec1a8dc4ac45aed3d530a1a025c3300e97dc6bd0e0f35c6ff36f
+bundle_id=sha256:c85d889aa66c4cdcf92db3de717c03b072fb7b0b3688ee40e185260fd00d8822
 release=llmdbench
 namespace=filled-in
 harness_namespace=filled-in

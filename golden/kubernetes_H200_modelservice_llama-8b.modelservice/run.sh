@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:f3026a64a56b120cf899317c8880f9c157c2c0406d5b26655934fd9d8ccdd1b3
+bundle_id=sha256:36839884a7df93bcaada8780550b464e138bb93ddf9fe5af92fbd4f1eadf8728
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

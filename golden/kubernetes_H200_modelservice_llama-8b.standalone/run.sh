@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:bec6dfe9ebc88f6db7fbda3f833b5432a3ab1ce4a32538439372b357a4ad84ae
+bundle_id=sha256:10156242d394cefbc551cb23a6ff2a83921d64b81fc2bb8636cd3a821f1065b6
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

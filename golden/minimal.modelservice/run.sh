@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:8f1414259d70d4b3f175dcb3a194fa5f573f0003d42cba35faca40c54204383a
+bundle_id=sha256:c569b2e7ceef0fe28aa818db2b550192aaa6765af32b4c92327a0abf8fb8311e
 release=try-it
 namespace=my-models
 harness_namespace=my-models

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:bc4ab5e604efe6c4ba148115e8d86d53c420d87e7544c6a42a48e6295855d721
+bundle_id=sha256:5e85d90ebf460b9fa2fe68f07aba0a8f62a0b73aec29d36c236fe2ff01edea0d
 release=try-it
 namespace=my-models
 harness_namespace=my-models

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:c707c4a1855abd5b8acbf2322e71605a66d03bf407d1ddd6e75dca7885fac207
+bundle_id=sha256:0721c7758178f60a6358044150605b86275464877445b35da1d89e27122fbf0a
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

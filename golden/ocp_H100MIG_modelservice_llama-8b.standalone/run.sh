@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:cfd771241c956db5621d032dcc7f8cd027dff55e56013c2a93687928627defa7
+bundle_id=sha256:a2d0c5e495a2c2406f87d9a1ad3a651928ded22850b6f760a0ddab7325d9ebe8
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:c84584d96352bea18a98503f0f5769c14a9babd11ebbc18355abf312ee234561
+bundle_id=sha256:902488f85da5c6de677e4f6f47413d8df7b4cd3270f9502157a616d56a1c7b75
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

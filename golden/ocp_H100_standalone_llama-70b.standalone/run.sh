@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:7ce61265141e850f0dcaf17e91802a3fe0b636400825e393fb11413f49618e17
+bundle_id=sha256:625c04d24ffba83b0cd97e5be8339dcd5a51be50b102b5f59af5d2db84ea5cd3
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

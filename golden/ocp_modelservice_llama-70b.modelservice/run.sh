@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:1b4d6f99ec3374e4082a0c8d3b504845cd590b625ab589b537a9c91928ea765c
+bundle_id=sha256:56446428117c76730370112d59be4942b307de00e8d453b4b407aae0c37a8988
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:ed12162de65c17f08e8172e94d6bc07a391d42f590668bf652de2d6d6ee31740
+bundle_id=sha256:4adac877c1b2cd0825a442244a7d63b12a1815ac626066222380d9b0a5462423
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

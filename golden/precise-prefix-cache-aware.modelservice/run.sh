@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:293c5f8258eeec5a2cde778cdfdf6965c3c84d418e5cc5ceffd84f03fe6ec0f9
+bundle_id=sha256:6eea126465eab58d092949edef2cac8c82dabe1fe7c1018588bd3a7d088e43be
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

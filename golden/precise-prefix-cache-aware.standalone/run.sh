@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:84b0adae1e1c4764078b0240d5d8c042eefe6a777c9c1d38ca623c540af4b69c
+bundle_id=sha256:b65cc1ad9074ad52e10d3fdaf6e5ca648a5dc511f43fa92d404e0288a7a9006a
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench
