@@ -362,8 +362,8 @@ fn init_containers_keep_their_order_and_name_a_version() {
         .iter()
         .map(|i| i.get("image").and_then(Value::as_str).unwrap().to_owned())
         .collect();
-    assert!(images[0].starts_with("ghcr.io/llm-d/llm-d-benchmark:v"), "{images:?}");
-    assert!(images[1].starts_with("docker.io/library/busybox:1."), "{images:?}");
+    assert!(images[1].starts_with("ghcr.io/llm-d/llm-d-benchmark:v"), "{images:?}");
+    assert!(images[2].starts_with("docker.io/library/busybox:1."), "{images:?}");
     let alone = compiled(&format!("{ALONE}{init}"), &[]);
     let spec = deployment(&alone).at(&["spec", "template", "spec"]).unwrap();
     let names: Vec<_> = spec
