@@ -18,7 +18,7 @@ use comments::Comments;
 use write::{Entry, Shown};
 
 /// The methods that a bundle is compared by.
-const METHODS: &[&str] = &["standalone", "modelservice"];
+const METHODS: [&str; 2] = ["standalone", "modelservice"];
 
 /// A scenario in YAML, and what is lost on the way to it.
 #[derive(Debug, Clone)]
@@ -48,71 +48,115 @@ pub fn convert(
     let comments = Comments::new(&sources.get(scenario).text);
     let entries = entries(&resolved, scenario, &comments, sources);
     let header = format!("{}edition: \"{edition}\"\n", comments.header());
-    let wanted = Meaning::of(&inputs, world, sources)?;
-
-    let text = |kept: &dyn Fn(&Entry) -> bool| {
-        header.clone() + &write::yaml(&entries.iter().filter(|e| kept(e)).collect::<Vec<_>>())
-    };
-    let mut means_the_same = |text: &str| -> Result<bool, Errors> {
-        let id = sources.add_file("the converted scenario", text);
-        let inputs = Inputs { scenario: Some((id, Language::Yaml)), blanks_apart: true, ..Inputs::default() };
-        Ok(Meaning::of(&inputs, world, sources)? == wanted)
-    };
-    let is_default = |e: &Entry| matches!(&e.shown, Shown::Value(v) if defaults.get(&e.path) == Some(v));
-    let mut result = text(&|e| !is_default(e));
-    if !means_the_same(&result)? {
-        let mut left_out: Vec<&str> = Vec::new();
-        for entry in entries.iter().filter(|e| is_default(e)) {
-            let without = text(&|e| e.path != entry.path && !left_out.contains(&e.path.as_str()));
-            if means_the_same(&without)? {
-                left_out.push(&entry.path);
-            }
-        }
-        result = text(&|e| !left_out.contains(&e.path.as_str()));
-        if !means_the_same(&result)? {
-            let what = "the scenario cannot be written in YAML with the same meaning".to_owned();
-            let hint = "a variable of its own whose value a shell would read as more than one word is the likely cause";
-            return Err(Diagnostic::error(Problem::Unsupported { what }, None).with_hint(hint).into());
-        }
+    let wanted = Meaning { settings: resolved.flat(), deployed: deployed(&inputs, world, sources) };
+    let mut pruning = Pruning { header, entries: &entries, left_out: Vec::new(), wanted, world, sources };
+    pruning.defaults(&defaults);
+    pruning.repeated();
+    let text = pruning.text(None);
+    if deployed(&pruning.inputs(&text), world, pruning.sources) != pruning.wanted.deployed {
+        let what = "the scenario cannot be written in YAML with the same meaning".to_owned();
+        let hint = "a variable of its own whose value a shell would read as more than one word is the likely cause";
+        return Err(Diagnostic::error(Problem::Unsupported { what }, None).with_hint(hint).into());
     }
     let lost = |n: &&Diagnostic| matches!(n.problem, Problem::NoEffect { .. } | Problem::Reassigned { .. });
     let notes = resolved.notes.iter().filter(lost).cloned().collect();
-    Ok(Converted { text: result, notes })
+    Ok(Converted { text, notes })
 }
 
-/// What a scenario comes to: its settings, and where it compiles, objects and releases by method.
-#[derive(PartialEq)]
+/// What a scenario comes to.
 struct Meaning {
     settings: Map,
-    by_method: Vec<Option<Map>>,
+    /// Objects and releases by method, where it compiles by that.
+    deployed: [Option<Map>; 2],
 }
 
-impl Meaning {
-    fn of(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> Result<Self, Errors> {
-        let settings = resolve(inputs, world, sources)?.flat();
-        let by_method = METHODS
-            .iter()
-            .map(|method| {
-                let flags = vec![("--methods", "methods", (*method).to_owned())];
-                let inputs = Inputs { flags, ..inputs.clone() };
-                compile(&inputs, Options::default(), world, sources).ok().map(|c| deployed(&c))
-            })
-            .collect();
-        Ok(Self { settings, by_method })
+/// Finds the settings that need not be written.
+struct Pruning<'a> {
+    header: String,
+    entries: &'a [Entry],
+    left_out: Vec<&'a str>,
+    wanted: Meaning,
+    world: &'a dyn World,
+    sources: &'a mut Sources,
+}
+
+impl<'a> Pruning<'a> {
+    /// The scenario without what is left out, and without one setting more.
+    fn text(&self, without: Option<&str>) -> String {
+        let kept = |e: &&Entry| Some(e.path.as_str()) != without && !self.left_out.contains(&e.path.as_str());
+        self.header.clone() + &write::yaml(&self.entries.iter().filter(kept).collect::<Vec<_>>())
+    }
+
+    fn inputs(&mut self, text: &str) -> Inputs {
+        let id = self.sources.add_file("the converted scenario", text);
+        Inputs { scenario: Some((id, Language::Yaml)), blanks_apart: true, ..Inputs::default() }
+    }
+
+    /// Leaves out what equals a default, all at once, where that changes nothing.
+    fn defaults(&mut self, defaults: &Map) {
+        let is_default = |e: &&Entry| matches!(&e.shown, Shown::Value(v) if defaults.get(&e.path) == Some(v));
+        self.left_out = self.entries.iter().filter(is_default).map(|e| e.path.as_str()).collect();
+        let text = self.text(None);
+        let inputs = self.inputs(&text);
+        if !self.has_same_settings(&inputs) || deployed(&inputs, self.world, self.sources) != self.wanted.deployed {
+            self.left_out.clear();
+        }
+    }
+
+    /// Leaves out, one by one, what is made from other settings all the same, and what a role repeats of the settings for
+    /// all.
+    fn repeated(&mut self) {
+        let (own, general): (Vec<_>, Vec<_>) = self.entries.iter().partition(|e| method_of(&e.path).is_some());
+        for entry in own.into_iter().chain(general) {
+            let path = entry.path.as_str();
+            if !self.left_out.contains(&path) && !matches!(entry.shown, Shown::Blank { .. }) && self.can_go(path) {
+                self.left_out.push(path);
+            }
+        }
+    }
+
+    /// Whether the scenario means the same without a setting: all settings are the same, or the setting belongs to one
+    /// method alone, and what is deployed is the same.
+    fn can_go(&mut self, path: &str) -> bool {
+        let text = self.text(Some(path));
+        let inputs = self.inputs(&text);
+        let own = method_of(path).is_some_and(|m| self.wanted.deployed[m].is_some());
+        (own || self.has_same_settings(&inputs)) && deployed(&inputs, self.world, self.sources) == self.wanted.deployed
+    }
+
+    fn has_same_settings(&mut self, inputs: &Inputs) -> bool {
+        resolve(inputs, self.world, self.sources).is_ok_and(|r| r.flat() == self.wanted.settings)
+    }
+}
+
+/// What a scenario deploys by each method that it compiles by.
+fn deployed(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> [Option<Map>; 2] {
+    METHODS.map(|method| {
+        let inputs = Inputs { flags: vec![("--methods", "methods", method.to_owned())], ..inputs.clone() };
+        compile(&inputs, Options::default(), world, sources).ok().map(|c| objects(&c))
+    })
+}
+
+/// The method that alone uses a setting, by its section.
+fn method_of(path: &str) -> Option<usize> {
+    let of = |section: &str| path.strip_prefix(section).is_some_and(|p| p.starts_with('.'));
+    if of("standalone") {
+        Some(0)
+    } else {
+        (of("decode") || of("prefill")).then_some(1)
     }
 }
 
 /// What a compilation deploys: the objects but the record of the settings, and the values of the releases.
-fn deployed(compilation: &Compilation) -> Map {
+fn objects(compilation: &Compilation) -> Map {
     let record = format!("{}-bundle", compilation.resolved.settings.release);
     let is_record = |v: &Value| v.at(&["metadata", "name"]).and_then(Value::as_str) == Some(record.as_str());
-    let manifests = compilation.bundle.manifests.iter();
-    let objects = manifests.filter(|m| !is_record(&m.object.value)).map(|m| {
-        let value = m.object.value.clone();
-        (m.path.to_string(), value)
-    });
-    let releases = compilation.bundle.releases.iter();
-    objects.chain(releases.map(|r| (format!("{} {}", r.name, r.version), r.values.clone()))).collect()
+    let bundle = &compilation.bundle;
+    // Some objects name the bundle, which names its inputs.
+    let text = |v: &Value| Value::from(v.to_yaml().replace(&bundle.id, "").as_str());
+    let objects = bundle.manifests.iter().filter(|m| !is_record(&m.object.value));
+    let objects = objects.map(|m| (m.path.to_string(), text(&m.object.value)));
+    objects.chain(bundle.releases.iter().map(|r| (format!("{} {}", r.name, r.version), text(&r.values)))).collect()
 }
 
 /// What the scenario itself sets, in the order of the settings.

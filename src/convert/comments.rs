@@ -58,7 +58,8 @@ pub(super) fn line(text: &str) -> String {
     if text.is_empty() { "#\n".to_owned() } else { format!("# {text}\n") }
 }
 
-/// The lines that say something: no rulers, no assignments and here-documents that are commented out.
+/// The lines that say something: no rulers, no assignments and here-documents that are commented out, nothing that
+/// asks to uncomment those.
 fn prose(lines: &[&str]) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let mut document = false;
@@ -71,7 +72,7 @@ fn prose(lines: &[&str]) -> Vec<String> {
             document = text.trim() != "EOF";
         } else if text.trim_start().starts_with("cat <<") || text.trim_start().starts_with("cat  <<") {
             document = true;
-        } else if !is_ruler(text) && !is_disabled(text.trim_start()) {
+        } else if !is_ruler(text) && !is_disabled(text.trim_start()) && !text.to_lowercase().contains("uncomment") {
             all.push(text.to_owned());
         }
     }

@@ -15,7 +15,7 @@ from test_facts import BLANKS
 from tool import ROOT, refusal, run
 
 FACTS = Path(os.environ.get("FACTS_DIR", "/nonexistent"))
-FILES = sorted((FACTS / "scenarios").glob("*.sh"))
+FILES = sorted((FACTS / "scenarios").glob("*.sh")) + sorted((FACTS / "scenarios-later").rglob("*.sh"))
 METHODS = ("standalone", "modelservice")
 
 
@@ -30,9 +30,10 @@ def deployed(directory):
     """Objects and values of a bundle, without the record of where its settings came from."""
     bundle = json.loads((directory / "bundle.json").read_text())
     files = [f for f in bundle["files"] if f.startswith(("manifests/", "helm/"))]
-    parsed = {f: list(yaml.safe_load_all((directory / f).read_text())) for f in files}
+    # Some objects name the bundle, which names its inputs.
+    parsed = {f: list(yaml.safe_load_all((directory / f).read_text().replace(bundle["id"], ""))) for f in files}
     record = f"{bundle['settings']['release']['value']}-bundle"
-    return {f: d for f, d in parsed.items() if d[0].get("metadata", {}).get("name") != record}, {p: s["value"] for p, s in bundle["settings"].items()}
+    return {f: d for f, d in parsed.items() if d[0].get("metadata", {}).get("name") != record}
 
 
 def same_bundle(shell, text, tmp_path, *arguments):
@@ -75,6 +76,17 @@ def test_a_default_that_decides_something_stays(tmp_path):
     assert same_bundle(tmp_path / "s.sh", text, tmp_path) >= 1
     # No argument refers to it, so the pod has it as a variable, which a default has not.
     assert yaml.safe_load(text)["vllm"] == {"blockSize": 64}
+
+
+def test_a_role_repeats_nothing_of_the_settings_for_all(tmp_path):
+    text = converted(
+        tmp_path,
+        "export LLMDBENCH_VLLM_COMMON_SHM_MEM=9Gi\nexport LLMDBENCH_VLLM_COMMON_CPU_NR=9\n"
+        "export LLMDBENCH_VLLM_MODELSERVICE_DECODE_CPU_NR=$LLMDBENCH_VLLM_COMMON_CPU_NR\n"
+        "export LLMDBENCH_VLLM_MODELSERVICE_DECODE_CPU_MEM=9Gi\n",
+    )
+    assert yaml.safe_load(text) == {"edition": "2026-03", "resources": {"cpu": "9", "sharedMemory": "9Gi"}, "decode": {"memory": "9Gi"}}
+    assert same_bundle(tmp_path / "s.sh", text, tmp_path) == 2
 
 
 def test_own_variables_are_resolved_and_lists_are_lists(tmp_path):
