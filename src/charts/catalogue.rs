@@ -77,6 +77,20 @@ pub type Version = (u32, u32, u32);
 static RENAMED: &[(&str, Version, &str, Version)] =
     &[("--disable-log-requests", (0, 17, 0), "--no-enable-log-requests", (0, 10, 1))];
 
+/// vLLM in the images of llm-d, by the first release of llm-d that has it (the component tables of its releases).
+static OF_LLMD: &[(Version, &str)] = &[((0, 9, 0), "v0.26.0"), ((0, 8, 0), "v0.23.0"), ((0, 7, 0), "v0.19.1")];
+
+/// The version of vLLM in an image, as a tag; empty where its name and tag do not say.
+pub fn vllm_version(image: &str) -> &str {
+    let Some((name, tag)) = image.rsplit('/').next().and_then(|last| last.split_once(':')) else { return "" };
+    if name.contains("vllm") {
+        return tag;
+    }
+    let release = if name == "llm-d" || name.starts_with("llm-d-") { version(tag) } else { None };
+    let known = OF_LLMD.iter().find(|(since, _)| release.is_some_and(|r| r >= *since));
+    known.map_or("", |(_, vllm)| vllm)
+}
+
 /// The spelling of an option that the server of this image tag knows; a tag that is no version leaves it as it is.
 pub fn vllm_option(option: &str, tag: &str) -> String {
     let Some(version) = version(tag) else { return option.to_owned() };
@@ -115,6 +129,11 @@ mod tests {
     #[test]
     fn the_option_follows_the_version_of_the_image() {
         let spelled = |tag| vllm_option("--disable-log-requests", tag);
+        assert_eq!(vllm_version("docker.io/vllm/vllm-openai:v0.8.5@sha256:0"), "v0.8.5@sha256:0");
+        assert_eq!(vllm_version("ghcr.io/llm-d/llm-d-cuda:v0.8.1"), "v0.23.0");
+        // What these releases hold reads both spellings.
+        assert_eq!(vllm_version("ghcr.io/llm-d/llm-d-cuda:v0.5.1"), "");
+        assert_eq!(vllm_version("localhost:5000/server"), "");
         assert_eq!(spelled("v0.8.5"), "--disable-log-requests");
         assert_eq!(spelled("v0.10.0"), "--disable-log-requests");
         assert_eq!(spelled("v0.16.0"), "--disable-log-requests");

@@ -446,7 +446,8 @@ impl Planner<'_> {
         let port = self.role_port(name, role, &words, &env, notes)?;
         let is_vllm = role.model_command == ModelCommand::VllmServe || starts_vllm(command.iter().chain(&args));
         let mut args = self.with_sleep_mode(args, is_vllm);
-        let kv_port = direct_events(&mut args, context.events, &context.model.name);
+        let kv_port = direct_events(&mut args, context.events, &context.model.name)
+            .or_else(|| args.iter_mut().find_map(|script| direct_events_of_script(script, context.events)));
         let spread = self.spread_of_arguments(name, role, spread, &mut args, chart)?;
         let claims = self.claims(name, role, spread)?;
         let accelerators = if claims.is_some() { None } else { role.accelerators };
@@ -686,7 +687,7 @@ impl Planner<'_> {
         let path = |key: &str| format!("{name}.{key}");
         let fail = |problem: Problem| Diagnostic::error(problem, self.resolved.span(&path("args")));
         let (scope, known) = (context.scope, known_values(env));
-        let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
+        let tag = crate::charts::catalogue::vllm_version(image);
         let spelled = |w: &String| crate::charts::catalogue::vllm_option(w, tag);
         let custom = role.model_command == ModelCommand::Custom;
         let before = role.preprocess.as_ref().filter(|p| !p.does_nothing());
@@ -868,6 +869,18 @@ fn inert_strings(map: &mut crate::tree::Map) {
 /// A text that Helm's template engine gives back as it is.
 pub fn inert(text: &str) -> String {
     text.replace("{{", "{{ \"{{\" }}")
+}
+
+/// As [`direct_events`], in the text of a script; its topic stays as the scenario has it.
+fn direct_events_of_script(script: &mut String, host: &str) -> Option<u16> {
+    let option = script.find(KV_EVENTS)?;
+    let key = option + script[option..].find("endpoint")?;
+    let start = key + script[key..].find("://")? + "://".len();
+    let colon = start + script[start..].find(':')?;
+    let digits: String = script[colon + 1..].chars().take_while(char::is_ascii_digit).collect();
+    let port = digits.parse().ok()?;
+    script.replace_range(start..colon, host);
+    Some(port)
 }
 
 /// KV-cache events go to the endpoint picker of this bundle, under the topic that it subscribes to; gives the port.

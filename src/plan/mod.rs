@@ -627,7 +627,7 @@ impl Planner<'_> {
             let lowered = script::lower(&s.standalone.preprocess.0, scope, &known);
             Some(lowered.map_err(|p| Diagnostic::error(p, self.resolved.span("standalone.preprocess")))?.script)
         };
-        let tag = image.rsplit_once(':').map_or("", |(_, t)| t);
+        let tag = catalogue::vllm_version(image);
         match &s.standalone.args {
             Command::Words(templates) => {
                 let literal = |text: &str| script::kubelet_literal(text, &known);

@@ -336,18 +336,41 @@ impl Lexer<'_> {
         self.push(Part::Text(c.to_string()));
     }
 
+    /// Between single quotes nothing is a shell's; `$(NAME)` of the container is the kubelet's there too.
     fn single(&mut self) {
-        let mut text = String::new();
-        while let Some(piece) = self.pieces.get(self.at) {
+        self.out.push('\'');
+        self.push(Part::Text(String::new()));
+        while let Some(piece) = self.pieces.get(self.at).cloned() {
             self.at += 1;
             match piece {
                 Piece::Char('\'') => {
-                    self.out.push_str(&format!("'{}'", kubelet_literal(&text, self.env).replace('\'', r"'\''")));
-                    self.push(Part::Text(text));
+                    self.out.push('\'');
                     return;
                 }
-                Piece::Char(c) => text.push(*c),
-                Piece::Data(data) | Piece::Own(data) => text.push_str(data),
+                Piece::Char('$') => {
+                    let ahead: String = (0..64).map_while(|i| self.peek_char(i)).collect();
+                    let text = format!("${ahead}");
+                    if let Some(name) = variable(&text, self.env) {
+                        self.at += name.len() + 2;
+                        self.out.push_str(&format!("$({name})"));
+                        self.push(Part::Variable(name.to_owned()));
+                    } else if ahead.starts_with('$') {
+                        self.at += 1;
+                        self.out.push_str("$$$$");
+                        self.push(Part::Text("$$".into()));
+                    } else {
+                        self.out.push('$');
+                        self.push(Part::Text("$".into()));
+                    }
+                }
+                Piece::Char(c) => {
+                    self.out.push(c);
+                    self.push(Part::Text(c.to_string()));
+                }
+                Piece::Data(data) | Piece::Own(data) => {
+                    self.out.push_str(&kubelet_literal(&data, self.env).replace('\'', r"'\''"));
+                    self.push(Part::Text(data));
+                }
             }
         }
         self.open = Some('\'');
@@ -641,8 +664,16 @@ mod tests {
 
     #[test]
     fn nothing_that_is_text_is_left_to_the_kubelet() {
-        let l = lowered(vec![Segment::Text(r#"vllm serve m --a 'a$$b' --b '$(POD_IP)' --c "\$(POD_IP)""#.into())]);
-        assert_eq!(l.words.unwrap()[3..], ["--a", "a$$$$b", "--b", "$$(POD_IP)", "--c", "$$(POD_IP)"]);
+        let l = lowered(vec![Segment::Text(r#"vllm serve m --a 'a$$b' --b '$$(POD_IP)' --c "\$(POD_IP)" --d '$(hostname)'"#.into())]);
+        assert_eq!(l.words.unwrap()[3..], ["--a", "a$$$$b", "--b", "$$$$(POD_IP)", "--c", "$$(POD_IP)", "--d", "$(hostname)"]);
+    }
+
+    #[test]
+    fn variables_of_the_container_are_the_kubelets_between_single_quotes_too() {
+        let l = lowered(vec![Segment::Text(r#"a && vllm serve m --x '{"t":"kv@$(POD_IP)@m"}'"#.into())]);
+        assert!(l.script.contains(r#"'{"t":"kv@$(POD_IP)@m"}'"#), "{}", l.script);
+        let l = lowered(vec![Segment::Text("vllm serve m --x 'kv@$(POD_IP)@m'".into())]);
+        assert_eq!(l.words.unwrap()[4], "kv@$(POD_IP)@m");
     }
 
     #[test]
