@@ -140,11 +140,7 @@ fn deployed(inputs: &Inputs, world: &dyn World, sources: &mut Sources) -> [Optio
 /// The method that alone uses a setting, by its section.
 fn method_of(path: &str) -> Option<usize> {
     let of = |section: &str| path.strip_prefix(section).is_some_and(|p| p.starts_with('.'));
-    if of("standalone") {
-        Some(0)
-    } else {
-        (of("decode") || of("prefill")).then_some(1)
-    }
+    if of("standalone") { Some(0) } else { (of("decode") || of("prefill")).then_some(1) }
 }
 
 /// What a compilation deploys: the objects but the record of the settings, and the values of the releases.

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:c569b2e7ceef0fe28aa818db2b550192aaa6765af32b4c92327a0abf8fb8311e
+bundle_id=sha256:e80c2ea490493f49400d9fd021d9cabe0261789bfa2cf3d29f59bcdbcb86d9f2
 release=try-it
 namespace=my-models
 harness_namespace=my-models

@@ -664,8 +664,13 @@ mod tests {
 
     #[test]
     fn nothing_that_is_text_is_left_to_the_kubelet() {
-        let l = lowered(vec![Segment::Text(r#"vllm serve m --a 'a$$b' --b '$$(POD_IP)' --c "\$(POD_IP)" --d '$(hostname)'"#.into())]);
-        assert_eq!(l.words.unwrap()[3..], ["--a", "a$$$$b", "--b", "$$$$(POD_IP)", "--c", "$$(POD_IP)", "--d", "$(hostname)"]);
+        let l = lowered(vec![Segment::Text(
+            r#"vllm serve m --a 'a$$b' --b '$$(POD_IP)' --c "\$(POD_IP)" --d '$(hostname)'"#.into(),
+        )]);
+        assert_eq!(
+            l.words.unwrap()[3..],
+            ["--a", "a$$$$b", "--b", "$$$$(POD_IP)", "--c", "$$(POD_IP)", "--d", "$(hostname)"]
+        );
     }
 
     #[test]
