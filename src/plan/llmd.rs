@@ -602,6 +602,13 @@ impl Planner<'_> {
         if server.parts.mounts.iter().any(at) && self.resolved.is_set(&size) && !referred.any(|r| from.contains(&r)) {
             tell(format!("`{size}` has no effect: the scenario mounts a volume of its own at `/dev/shm`"), &size);
         }
+        if name == "decode" && s.routing_sidecar.enabled.0 && server.port == s.vllm.port.0 {
+            let message = format!(
+                "decode and the routing sidecar of its pods both answer on port {}; give decode another one, or switch `routingSidecar.enabled` off",
+                server.port
+            );
+            tell(message, "decode.args");
+        }
         if name == "prefill" && server.port != s.vllm.port.0 {
             let message = format!(
                 "prefill answers on port {}, and its requests come to `vllm.port`, {}",
