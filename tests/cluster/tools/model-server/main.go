@@ -73,7 +73,12 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.note(r, asked.Model)
 
-	switch r.Method + " " + r.URL.Path {
+	path := r.URL.Path
+	// The route of a gateway takes the prefix of its model away; nothing else does so here.
+	if i := strings.Index(path, "/v1/"); i > 0 {
+		path = path[i:]
+	}
+	switch r.Method + " " + path {
 	case "GET /health", "GET /healthz", "GET /ping", "HEAD /health":
 		w.WriteHeader(http.StatusOK)
 	case "GET /v1/models":
