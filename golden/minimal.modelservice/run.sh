@@ -707,7 +707,8 @@ check_access() {
   local ns=$harness_namespace
   local rights=("list||pods||$ns|" "get||pods|log|$ns|" "create||pods|exec|$ns|" "get|apps|deployments||$ns|$data_access" "list||events||$ns|"
     "get|batch|jobs||$ns|" "create|batch|jobs||$ns|" "patch|batch|jobs||$ns|" "delete|batch|jobs||$ns|"
-    "create||configmaps||$ns|" "patch||configmaps||$ns|")
+    "get||configmaps||$ns|" "create||configmaps||$ns|" "patch||configmaps||$ns|"
+    "get||persistentvolumeclaims||$ns|$claim" "get||serviceaccounts||$ns|$account")
   [[ -z $scrapes ]] || rights+=("list||pods||$namespace|" "get||pods|log|$namespace|")
   check_rights "${rights[@]}"
 }

@@ -108,7 +108,8 @@ fn locate(resolved: &Resolved, world: &dyn World, sources: &mut Sources) -> Resu
             let problem = Problem::UnknownWord { what: "workload profile", name: stem.to_owned(), nearest: near };
             let all = shipped();
             let others: Vec<_> = all.iter().filter(|p| p.name == stem).map(|p| p.harness).collect();
-            let others = if others.is_empty() { String::new() } else { format!("; it is one of {}", others.join(", ")) };
+            let others =
+                if others.is_empty() { String::new() } else { format!("; it is one of {}", others.join(", ")) };
             let hint = format!("{} has {}{others}; a file is written with its path", h.name.word(), known.join(", "));
             Err(Diagnostic::error(problem, span).with_hint(hint))
         }
