@@ -5,9 +5,11 @@ use crate::error::Errors;
 use crate::plan::Plan;
 use crate::plan::names::{digest, fit};
 use crate::plan::run::{BUNDLE_ANNOTATION, Runs, Target};
+use crate::render::delete::{self, DeletePlan};
 use crate::render::engine::{self, to_template};
 use crate::render::load;
 use crate::render::releases::{ChartSource, Release};
+use crate::render::scripts::{self, Content};
 use crate::render::{Half, Object, Removal};
 use crate::render::{ReleasesAs, argocd, flux, helmfile, values};
 use crate::settings::resolve::{Resolved, describe_origin};
@@ -36,6 +38,8 @@ pub struct Bundle {
     pub manifests: Vec<Manifest>,
     /// The Helm releases, in the order they are installed.
     pub releases: Vec<Release>,
+    /// What teardown removes.
+    pub delete: DeletePlan,
     /// All files, the record `bundle.json` last.
     pub files: Vec<File>,
 }
@@ -57,7 +61,7 @@ pub struct Manifest {
 }
 
 /// Format of `bundle.json`; a reader refuses a higher one.
-const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 1;
 
 /// Puts a bundle together.
 ///
@@ -112,10 +116,29 @@ pub fn bundle(
     let by_hand = if releases_as == ReleasesAs::Values { releases.as_slice() } else { &[] };
     let context = readme(resolved, plan, runs, &manifests, by_hand, &id);
     files.push(file("README.md".into(), engine::text("bundle/README.md.j2", &to_template(&context))?));
+    let objects: Vec<(&str, &Object)> = manifests.iter().map(|m| (m.path.as_str(), &m.object)).collect();
+    let tokens = scripts::tokens(resolved, plan);
+    let owner = delete::Owner { id: &id, release: part_of, timeout: resolved.settings.timeouts.wait.0.into() };
+    let delete = delete::plan(&owner, &objects.iter().map(|(_, o)| *o).collect::<Vec<_>>(), by_hand, &tokens);
+    let content = Content {
+        id: &id,
+        resolved,
+        plan,
+        objects: &objects,
+        releases: by_hand,
+        releases_as,
+        tokens: &tokens,
+        delete: &delete,
+    };
+    files.extend(scripts::scripts(&content)?.into_iter().map(|(name, content)| File {
+        path: name.into(),
+        content,
+        executable: true,
+    }));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let json = describe(resolved, plan, &manifests, &releases, &files, &id, inputs).to_json();
+    let json = describe(resolved, plan, &manifests, &releases, &delete, &files, &id, inputs).to_json();
     files.push(file("bundle.json".into(), json));
-    Ok(Bundle { id, manifests, releases, files })
+    Ok(Bundle { id, manifests, releases, delete, files })
 }
 
 fn file(path: Utf8PathBuf, content: String) -> File {
@@ -321,6 +344,7 @@ fn describe(
     plan: &Plan,
     manifests: &[Manifest],
     releases: &[Release],
+    delete: &DeletePlan,
     files: &[File],
     id: &str,
     inputs: &Sources,
@@ -361,7 +385,7 @@ fn describe(
         ("prerequisites", Value::List(prerequisites(plan))),
         ("images", strings(images(plan))),
         ("charts", charts(releases)),
-        ("delete", Value::List(delete_plan(manifests, releases))),
+        ("delete", Value::List(delete.entries.iter().map(delete::Entry::to_value).collect())),
         ("files", Value::Map(hashes)),
     ])
 }
@@ -415,42 +439,6 @@ fn object_reference(object: &Object) -> Map {
     }
     map.insert("name".into(), object.name().into());
     map
-}
-
-/// What to remove, in order: what was applied last goes first, so that pods go before their volumes.
-fn delete_plan(manifests: &[Manifest], releases: &[Release]) -> Vec<Value> {
-    // Releases stand between what they need and the routes that lead to them.
-    let release = |r: &Release| {
-        Value::from([
-            ("release", Value::from(r.name.as_str())),
-            ("namespace", Value::from(r.namespace.as_str())),
-            ("remove", Value::from("always")),
-        ])
-    };
-    let (routes, rest): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| m.object.step > 8);
-    let routes = delete_objects(&routes);
-    let rest = delete_objects(&rest);
-    routes.into_iter().chain(releases.iter().rev().map(release)).chain(rest).collect()
-}
-
-fn delete_objects(manifests: &[&Manifest]) -> Vec<Value> {
-    manifests
-        .iter()
-        .rev()
-        .map(|m| {
-            let mut map = object_reference(&m.object);
-            let (when, reason) = match m.object.removal {
-                Removal::Always => ("always", None),
-                Removal::Deep(why) => ("deep", Some(why)),
-                Removal::Never(why) => ("never", Some(why)),
-            };
-            map.insert("remove".into(), when.into());
-            if let Some(why) = reason {
-                map.insert("kept because".into(), why.into());
-            }
-            Value::Map(map)
-        })
-        .collect()
 }
 
 /// All images, each once, sorted.

@@ -1,6 +1,7 @@
 //! From a plan to objects: Rust decides which objects exist, templates decide their text.
 
 pub mod argocd;
+pub mod delete;
 pub mod engine;
 pub mod flux;
 mod gateway_values;
@@ -85,6 +86,7 @@ pub struct Object {
 }
 
 impl Object {
+    /// Text at a path, empty where there is none.
     fn field<'v>(&'v self, path: &[&str]) -> &'v str {
         self.value.at(path).and_then(Value::as_str).unwrap_or_default()
     }
