@@ -136,9 +136,10 @@ pub fn bundle(
         executable: true,
     }));
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let json = describe(resolved, plan, &manifests, &releases, &delete, &files, &id, inputs).to_json();
-    files.push(file("bundle.json".into(), json));
-    Ok(Bundle { id, manifests, releases, delete, files })
+    let mut bundle = Bundle { id, manifests, releases, delete, files };
+    let json = describe(&bundle, resolved, plan, inputs).to_json();
+    bundle.files.push(file("bundle.json".into(), json));
+    Ok(bundle)
 }
 
 fn file(path: Utf8PathBuf, content: String) -> File {
@@ -339,16 +340,7 @@ fn removal(removal: Removal) -> (&'static str, &'static str) {
 }
 
 /// `bundle.json`.
-fn describe(
-    resolved: &Resolved,
-    plan: &Plan,
-    manifests: &[Manifest],
-    releases: &[Release],
-    delete: &DeletePlan,
-    files: &[File],
-    id: &str,
-    inputs: &Sources,
-) -> Value {
+fn describe(bundle: &Bundle, resolved: &Resolved, plan: &Plan, inputs: &Sources) -> Value {
     let strings = |list: Vec<String>| Value::from(list);
     let settings: Map = resolved
         .flat()
@@ -358,7 +350,8 @@ fn describe(
             (path, Value::from([("value", value), ("origin", origin)]))
         })
         .collect();
-    let objects = manifests
+    let objects = bundle
+        .manifests
         .iter()
         .map(|m| {
             let mut map = object_reference(&m.object);
@@ -368,7 +361,7 @@ fn describe(
             Value::Map(map)
         })
         .collect();
-    let hashes: Map = files.iter().map(|f| (f.path.to_string(), digest(&f.content).into())).collect();
+    let hashes: Map = bundle.files.iter().map(|f| (f.path.to_string(), digest(&f.content).into())).collect();
     let used = inputs
         .all()
         .filter(|s| s.is_file)
@@ -377,15 +370,15 @@ fn describe(
     Value::from([
         ("tool", Value::from("llmdbench")),
         ("format", Value::from(FORMAT)),
-        ("id", Value::from(id)),
+        ("id", Value::from(bundle.id.as_str())),
         ("inputs", Value::List(used)),
         ("settings", Value::Map(settings)),
         ("objects", Value::List(objects)),
-        ("releases", Value::List(releases.iter().map(describe_release).collect())),
+        ("releases", Value::List(bundle.releases.iter().map(describe_release).collect())),
         ("prerequisites", Value::List(prerequisites(plan))),
         ("images", strings(images(plan))),
-        ("charts", charts(releases)),
-        ("delete", Value::List(delete.entries.iter().map(delete::Entry::to_value).collect())),
+        ("charts", charts(&bundle.releases)),
+        ("delete", Value::List(bundle.delete.entries.iter().map(delete::Entry::to_value).collect())),
         ("files", Value::Map(hashes)),
     ])
 }
