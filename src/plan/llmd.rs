@@ -179,6 +179,19 @@ const LONGEST: usize = 34;
 /// Port that KV-cache events go to.
 const KV_EVENTS: &str = "--kv-events-config";
 
+/// Longest name of a Gateway whose controller puts the class behind it and makes a Service of that.
+const LONGEST_GATEWAY: usize = 50;
+
+/// Name of the Gateway that the chart makes for a release.
+pub fn gateway_name(release: &str) -> String {
+    names::fit(&natural_gateway_name(release), LONGEST_GATEWAY)
+}
+
+/// The name that the chart gives a Gateway that is told none.
+pub fn natural_gateway_name(release: &str) -> String {
+    format!("{release}-inference-gateway")
+}
+
 /// Service that leads to a Gateway: its controller makes one with the Gateway's name or with that of the class behind it;
 /// `None` where the gateway is no part of the cluster.
 pub fn gateway_service(gateway: &str, class: &str) -> Option<String> {
@@ -209,6 +222,7 @@ impl Planner<'_> {
             [s.images.endpoint_picker.registry.0.clone(), repository, s.images.endpoint_picker.name.0.clone(), tag];
         let tokenizer =
             s.endpoint_picker.sidecar.enabled.0.then(|| self.image(&s.images.tokenizer, "images.tokenizer"));
+        self.distinct_paths();
         let mut stacks = Vec::new();
         for model in &s.models.0 {
             stacks.extend(self.llmd_stack(model, &images, &picker_image, &charts));
@@ -217,7 +231,7 @@ impl Planner<'_> {
         let monitored = s.monitoring.pod_monitor.0 || stacks.iter().any(|s: &Stack| s.picker.monitored);
         Some(Llmd {
             prerequisites: prerequisites(s, &charts, monitored),
-            gateway: format!("{infra_release}-inference-gateway"),
+            gateway: gateway_name(&infra_release),
             infra_release,
             charts,
             routing_sidecar: s.routing_sidecar.enabled.0,
@@ -283,6 +297,20 @@ impl Planner<'_> {
         }
     }
 
+    /// Routes tell models by their paths, which are in lower case.
+    fn distinct_paths(&mut self) {
+        let mut seen: Vec<String> = Vec::new();
+        for model in &self.resolved.settings.models.0 {
+            let path = model.served_name().to_lowercase();
+            if seen.contains(&path) {
+                let message = format!("two models would be behind the path `/{path}/`");
+                let d = Diagnostic::error(Problem::Conflict { message }, self.resolved.span("models"));
+                self.errors.push(d.with_hint("serve one under another name, as in `organisation/repository:name`"));
+            }
+            seen.push(path);
+        }
+    }
+
     /// What the chart of the gateway cannot express, or leaves to who runs the class.
     fn check_gateway(&mut self, chart: Infra) {
         let s = &self.resolved.settings.gateway;
@@ -314,15 +342,9 @@ impl Planner<'_> {
         let on =
             [("modelservice.endpointPicker", s.endpoint_picker.0), ("modelservice.inferencePool", s.inference_pool.0)];
         for (path, on) in on {
-            if on {
-                let what = format!("`{path}` would make a second one beside that of the pool's release");
-                let hint = if chart.makes_routing() {
-                    "switch it off"
-                } else {
-                    "the chart makes none since v0.3.0; switch it off"
-                };
-                self.errors
-                    .push(Diagnostic::error(Problem::Unsupported { what }, self.resolved.span(path)).with_hint(hint));
+            if on && self.resolved.is_set(path) {
+                let message = format!("`{path}`: the one of the pool's release is it; no second one is made");
+                self.notes.push(Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)));
             }
         }
         let checks = [chart.full_name(), chart.probes_and_volumes()];
@@ -380,6 +402,20 @@ impl Planner<'_> {
         });
         let [Some(decode), Some(prefill)] = roles else { return None };
         let picker = picker?;
+        if s.routing_sidecar.enabled.0 && decode.1.replicas > 0 && decode.1.server.port == s.vllm.port.0 {
+            let message = format!(
+                "decode and the routing sidecar before it both listen on port {}: one of them cannot start",
+                s.vllm.port
+            );
+            let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span("decode.args"));
+            if !self.notes.contains(&note) {
+                self.notes.push(
+                    note.with_hint(
+                        "let decode answer on `vllm.metricsPort`, or set `routingSidecar.enabled` to `false`",
+                    ),
+                );
+            }
+        }
         let pool_port = if s.routing_sidecar.enabled.0 { s.vllm.port.0 } else { decode.1.server.port };
         let from_volume = s.modelservice.uri_protocol == UriProtocol::Pvc || self.standalone_too();
         let uri = if from_volume {

@@ -56,8 +56,25 @@ pub struct Traffic {
     pub whole: Option<Map>,
 }
 
-/// The plugin configuration that the chart has of its own.
+/// The plugin configuration that every chart has of its own.
 const CHARTS_OWN: &str = "default-plugins";
+
+/// Another one that charts have of their own, where they do.
+fn second_of_chart(chart: PoolChart) -> Option<(&'static str, &'static [&'static str])> {
+    match chart {
+        PoolChart::Gaie(pool) if pool.has_one_port() => Some((
+            "plugins-v2",
+            &["queue-scorer", "kv-cache-scorer", "prefix-cache-scorer", "max-score-picker", "single-profile-handler"],
+        )),
+        PoolChart::Gaie(_) => None,
+        PoolChart::Router => {
+            Some(("payload-agnostic", &["passthrough-parser", "active-request-scorer", "session-affinity-scorer"]))
+        }
+    }
+}
+
+/// The name that the first charts had for the scorers which are the default ones since.
+const OLD_SCORERS: &str = "plugins-v2";
 
 /// The file that ours are written to.
 const FILE: &str = "plugins.yaml";
@@ -175,11 +192,30 @@ impl Planner<'_> {
     ) -> Option<(String, Option<Value>)> {
         const PATH: &str = "endpointPicker.preset";
         let s = &self.resolved.settings.endpoint_picker;
+        let second = second_of_chart(chart);
+        let of_chart = match &s.preset {
+            Preset::Named(name) if second.is_some_and(|(n, _)| n == name) => second,
+            _ => None,
+        };
+        if matches!(&s.preset, Preset::Named(name) if name == OLD_SCORERS && of_chart.is_none())
+            && s.custom_plugins.find(OLD_SCORERS).is_none()
+        {
+            let problem = Problem::Fallback {
+                setting: PATH.into(),
+                word: OLD_SCORERS.into(),
+                used: format!("the scorers that it had are in `{CHARTS_OWN}` of this chart"),
+            };
+            let note = Diagnostic::note(problem, self.resolved.span(PATH));
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
         let expanded = match &s.preset {
             Preset::Inline(config) => config.expand(scope).map(Some),
             Preset::Named(name) => match s.custom_plugins.find(name) {
                 Some(config) => config.expand(scope).map(Some),
-                None if name == CHARTS_OWN => Ok(None),
+                None if name == CHARTS_OWN || second.is_some_and(|(n, _)| n == name) => Ok(None),
+                None if name == OLD_SCORERS => Ok(None),
                 None => presets::find(name).map(Some),
             },
         };
@@ -204,6 +240,9 @@ impl Planner<'_> {
                 let types = config.get("plugins").map_or(&[][..], Value::items).iter();
                 types.filter_map(|p| Some(p.get("type")?.as_str()?.to_owned())).collect()
             }
+            (None, _) if of_chart.is_some() => {
+                of_chart.map_or(&[][..], |(_, types)| types).iter().map(|t| (*t).to_owned()).collect()
+            }
             (None, PoolChart::Gaie(pool)) => pool.default_plugins().iter().map(|t| (*t).to_owned()).collect(),
             (None, PoolChart::Router) => CURRENT_DEFAULT_PLUGINS.iter().map(|t| (*t).to_owned()).collect(),
         };
@@ -211,7 +250,7 @@ impl Planner<'_> {
         let api = if matches!(chart, PoolChart::Router) { Api::Router } else { Api::Gaie };
         Some(match spread {
             Some(config) => (FILE.to_owned(), Some(picker::with_api_version(config, api))),
-            None => (format!("{CHARTS_OWN}.yaml"), None),
+            None => (format!("{}.yaml", of_chart.map_or(CHARTS_OWN, |(name, _)| name)), None),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::values::{map, text};
 use crate::charts::contract::Infra;
-use crate::plan::llmd::Llmd;
+use crate::plan::llmd::{Llmd, natural_gateway_name};
 use crate::settings::sections::Settings;
 use crate::settings::types::{CpuQuantity, Quantity};
 use crate::tree::Value;
@@ -16,6 +16,9 @@ pub(super) fn values(s: &Settings, llmd: &Llmd) -> Value {
         listener.push(("allowedRoutes", map(vec![("namespaces", map(vec![("from", text("Same"))]))])));
     }
     let mut gateway = Vec::new();
+    if llmd.gateway != natural_gateway_name(&llmd.infra_release) {
+        gateway.push(("fullnameOverride", text(&llmd.gateway)));
+    }
     if contract.has_provider() {
         // The provider decides; a class beside it would be overruled or refused.
         let provider = match class {

@@ -154,7 +154,10 @@ def test_a_version_renders_what_the_scenario_sets(chart, version, protocol, tmp_
         base = route["metadata"]["name"]
         stack = {"served": served, "source": f"/model-cache/models/{model}" if protocol == "pvc" else model}
         labels = [check_server(deployments[f"{base}-{role}"], stack, role, annotated, version) for role in ("decode", "prefill")]
-        assert len(route["spec"]["rules"]) == 1, "the route of one model of two answers only for its own path"
+        by_path, by_header = route["spec"]["rules"]
+        [match] = by_header["matches"]
+        assert [(h["name"], h["value"]) for h in match["headers"]] == [("X-Gateway-Model-Name", served)], "without its path, one model of two has its name"
+        assert by_header["backendRefs"] == by_path["backendRefs"]
         assert route["spec"]["parentRefs"][0]["name"] in gateways
         backend = route["spec"]["rules"][0]["backendRefs"][0]
         pool = pools[backend["name"]]
