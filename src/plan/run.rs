@@ -263,13 +263,31 @@ impl Planner<'_> {
     /// The environment that the entry program of the benchmark image goes by, under its own names.
     fn env(&self, server: &Server<'_>, stack: &str) -> Vec<Value> {
         let s = &self.resolved.settings;
-        let h = &s.harness;
         let mut env = Environment::default();
-        let program = |kind: &str| format!("{}-{kind}", h.name.word());
-        let (loads, analyses) = match h.name {
-            Harness::Fmperf | Harness::Nop => ("llm-d-benchmark.py", "analyze_results.py"),
-            _ => ("llm-d-benchmark.sh", "analyze_results.sh"),
-        };
+        self.env_of_run(&mut env, stack);
+        self.env_of_server(&mut env, server, stack);
+        self.env_of_harness(&mut env, server, stack);
+        if s.harness.scrape_metrics.0 {
+            self.env_of_metrics(&mut env, server);
+        }
+        for variable in variables::all() {
+            if let Effect::Sets(path) = variable.effect
+                && s.harness.variables.0.iter().any(|p| variable.name.starts_with(p))
+                && let Some(value) = self.flat.get(path)
+            {
+                env.literal_if_new(variable.name, &reference_text(value));
+            }
+        }
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+            env.secret(name, &s.hugging_face.secret_name.0, &s.hugging_face.secret_key.0);
+        }
+        env.literal("HF_TOKEN_SECRET", &s.hugging_face.secret_name.0);
+        env.0
+    }
+
+    /// Which run it is, and where its results and inputs are.
+    fn env_of_run(&self, env: &mut Environment, stack: &str) {
+        let h = &self.resolved.settings.harness;
         env.field("LLMDBENCH_RUN_EXPERIMENT_ID", &format!("metadata.annotations['{RUN_ANNOTATION}']"));
         env.field("LLMDBENCH_BUNDLE_ID", &format!("metadata.annotations['{BUNDLE_ANNOTATION}']"));
         env.field("POD_NAME", "metadata.name");
@@ -277,88 +295,97 @@ impl Planner<'_> {
         if several {
             env.field("JOB_COMPLETION_INDEX", "metadata.annotations['batch.kubernetes.io/job-completion-index']");
         }
-        let suffix = format!(
-            "{}_$(LLMDBENCH_RUN_EXPERIMENT_ID)_{stack}{}",
-            h.name.word(),
-            if several { "_$(JOB_COMPLETION_INDEX)" } else { "" }
-        );
+        let index = if several { "_$(JOB_COMPLETION_INDEX)" } else { "" };
+        let suffix = format!("{}_$(LLMDBENCH_RUN_EXPERIMENT_ID)_{stack}{index}", h.name.word());
         let results = format!("{}/{suffix}", h.results_dir.0.trim_end_matches('/'));
         env.expanded("LLMDBENCH_RUN_EXPERIMENT_RESULTS_DIR_SUFFIX", &suffix);
         env.expanded("LLMDBENCH_RUN_EXPERIMENT_RESULTS_DIR", &results);
         env.expanded("LLMDBENCH_CONTROL_WORK_DIR", &results);
-        let kind = if server.method == Some(Method::Modelservice) { "llm-d" } else { "vllm-prod" };
-        let harness_namespace = h.namespace.as_ref().map_or(&s.namespace.0, |n| &n.0);
-        let port = s.vllm.port.to_string();
-        let on = |b: bool| if b { "true" } else { "false" };
-        let standalone = server.method == Some(Method::Standalone);
-        let methods = server.method.map_or("", Method::word);
-        let plain: Vec<(&str, &str)> = vec![
-            ("LLMDBENCH_RUN_EXPERIMENT_RESULTS_DIR_PREFIX", &h.results_dir.0),
-            ("LLMDBENCH_RUN_EXPERIMENT_LAUNCHER", "1"),
-            ("LLMDBENCH_RUN_EXPERIMENT_ANALYZE_LOCALLY", "0"),
-            ("LLMDBENCH_RUN_EXPERIMENT_HARNESS_WORKLOAD_NAME", &self.profile.file),
-            ("LLMDBENCH_RUN_WORKSPACE_DIR", &h.workspace_dir.0),
-            ("LLMDBENCH_HARNESS_NAME", h.name.word()),
-            ("LLMDBENCH_HARNESS_NAMESPACE", harness_namespace),
-            ("LLMDBENCH_HARNESS_STACK_NAME", stack),
-            ("LLMDBENCH_HARNESS_STACK_TYPE", kind),
-            ("LLMDBENCH_HARNESS_STACK_ENDPOINT_URL", &server.endpoint),
-            ("LLMDBENCH_DEPLOY_METHODS", methods),
-            ("LLMDBENCH_DEPLOY_CURRENT_MODEL", &server.model.name),
-            ("LLMDBENCH_MAGIC_ENVAR", "harness_pod"),
-            ("LLMDBENCH_VLLM_COMMON_NAMESPACE", &s.namespace.0),
-            ("LLMDBENCH_COLLECT_METRICS", if h.scrape_metrics.0 { "1" } else { "0" }),
-            ("LLMDBENCH_VLLM_COMMON_METRICS_SCRAPE_ENABLED", on(h.scrape_metrics.0)),
-        ];
-        for (name, text) in plain {
-            env.literal(name, text);
-        }
-        env.literal("LLMDBENCH_RUN_EXPERIMENT_HARNESS", &program(loads));
-        env.literal("LLMDBENCH_RUN_EXPERIMENT_ANALYZER", &program(analyses));
-        env.literal("LLMDBENCH_HARNESS_LOAD_PARALLELISM", &h.parallelism.to_string());
+        env.literal("LLMDBENCH_RUN_EXPERIMENT_RESULTS_DIR_PREFIX", &h.results_dir.0);
+        env.literal("LLMDBENCH_RUN_EXPERIMENT_LAUNCHER", "1");
+        env.literal("LLMDBENCH_RUN_EXPERIMENT_ANALYZE_LOCALLY", "0");
+        env.literal("LLMDBENCH_RUN_EXPERIMENT_HARNESS_WORKLOAD_NAME", &self.profile.file);
+        env.literal("LLMDBENCH_RUN_WORKSPACE_DIR", &h.workspace_dir.0);
         if let Some(url) = &h.dataset_url {
             env.literal("LLMDBENCH_RUN_DATASET_URL", &url.0);
             env.literal("LLMDBENCH_RUN_DATASET_FILE", url.0.rsplit('/').next().unwrap_or_default());
             env.literal("LLMDBENCH_RUN_DATASET_DIR", h.dataset_dir.as_ref().map_or("", |d| &d.0));
         }
-        if h.scrape_metrics.0 {
-            let servers = self.server_pods(server);
-            let metrics = if standalone { port } else { s.decode.port.map_or(port, |p| p.to_string()) };
-            env.literal("LLMDBENCH_VLLM_COMMON_METRICS_PORT", &metrics);
-            env.literal("LLMDBENCH_VLLM_MONITORING_METRICS_PATH", &s.monitoring.path.0);
-            env.literal("LLMDBENCH_METRICS_POD_PATTERN", &servers);
+    }
+
+    /// What load is sent to.
+    fn env_of_server(&self, env: &mut Environment, server: &Server<'_>, stack: &str) {
+        let s = &self.resolved.settings;
+        let kind = if server.method == Some(Method::Modelservice) { "llm-d" } else { "vllm-prod" };
+        let home = s.harness.namespace.as_ref().unwrap_or(&s.namespace);
+        let facts = [
+            ("LLMDBENCH_HARNESS_NAMESPACE", home.0.as_str()),
+            ("LLMDBENCH_HARNESS_STACK_NAME", stack),
+            ("LLMDBENCH_HARNESS_STACK_TYPE", kind),
+            ("LLMDBENCH_HARNESS_STACK_ENDPOINT_URL", &server.endpoint),
+            ("LLMDBENCH_DEPLOY_METHODS", server.method.map_or("", Method::word)),
+            ("LLMDBENCH_DEPLOY_CURRENT_MODEL", &server.model.name),
+            ("LLMDBENCH_VLLM_COMMON_NAMESPACE", &s.namespace.0),
+            ("LLMDBENCH_MAGIC_ENVAR", "harness_pod"),
+        ];
+        for (name, text) in facts {
+            env.literal(name, text);
         }
-        match h.name {
-            Harness::InferencePerf => {
-                if let Some(threads) = h.tokenizer_threads {
-                    env.literal("RAYON_NUM_THREADS", &threads.to_string());
-                }
-            }
-            Harness::Fmperf => {
+    }
+
+    /// What generates the load, and what only one load generator knows.
+    fn env_of_harness(&self, env: &mut Environment, server: &Server<'_>, stack: &str) {
+        let s = &self.resolved.settings;
+        let h = &s.harness;
+        let language = if matches!(h.name, Harness::Fmperf | Harness::Nop) { "py" } else { "sh" };
+        let program = |kind: &str| format!("{}-{kind}.{language}", h.name.word());
+        env.literal("LLMDBENCH_HARNESS_NAME", h.name.word());
+        env.literal("LLMDBENCH_RUN_EXPERIMENT_HARNESS", &program("llm-d-benchmark"));
+        env.literal("LLMDBENCH_RUN_EXPERIMENT_ANALYZER", &program("analyze_results"));
+        env.literal("LLMDBENCH_HARNESS_LOAD_PARALLELISM", &h.parallelism.to_string());
+        env.literal("LLMDBENCH_COLLECT_METRICS", if h.scrape_metrics.0 { "1" } else { "0" });
+        env.literal("LLMDBENCH_VLLM_COMMON_METRICS_SCRAPE_ENABLED", word(h.scrape_metrics.0));
+        match (h.name, h.tokenizer_threads) {
+            (Harness::InferencePerf, Some(threads)) => env.literal("RAYON_NUM_THREADS", &threads.to_string()),
+            (Harness::Fmperf, _) => {
                 env.literal("LLMDBENCH_HARNESS_WORKLOAD_FILE", &format!("profiles/fmperf/{}", self.profile.file));
                 env.expanded("LLMDBENCH_FMPERF_JOB_ID", &format!("{stack}-$(LLMDBENCH_RUN_EXPERIMENT_ID)"));
             }
-            Harness::Nop => {
-                env.literal("LLMDBENCH_STANDALONE_ENABLED", on(standalone));
-                env.literal("LLMDBENCH_STANDALONE_LAUNCHER_ENABLED", "false");
-                env.literal("LLMDBENCH_FMA_ENABLED", "false");
-                env.literal("LLMDBENCH_VLLM_COMMON_VLLM_LOAD_FORMAT", s.vllm.load_format.word());
-                env.literal("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", s.vllm.load_format.word());
-            }
-            Harness::Guidellm | Harness::VllmBenchmark | Harness::InferenceMax => {}
+            (Harness::Nop, _) => self.env_of_nop(env, server),
+            _ => {}
         }
-        for variable in variables::all() {
-            if let Effect::Sets(path) = variable.effect
-                && h.variables.0.iter().any(|p| variable.name.starts_with(p))
-                && let Some(value) = self.flat.get(path)
-            {
-                env.literal_if_new(variable.name, &reference_text(value));
-            }
+    }
+
+    /// nop measures how a standalone server starts, or its launcher starts one.
+    fn env_of_nop(&self, env: &mut Environment, server: &Server<'_>) {
+        let s = &self.resolved.settings;
+        let standalone = server.method == Some(Method::Standalone);
+        let launcher = standalone && s.standalone.launcher.enabled.0;
+        env.literal("LLMDBENCH_STANDALONE_ENABLED", word(standalone));
+        env.literal("LLMDBENCH_STANDALONE_LAUNCHER_ENABLED", word(launcher));
+        env.literal("LLMDBENCH_FMA_ENABLED", "false");
+        env.literal("LLMDBENCH_VLLM_COMMON_VLLM_LOAD_FORMAT", s.vllm.load_format.word());
+        env.literal("LLMDBENCH_VLLM_STANDALONE_VLLM_LOAD_FORMAT", s.vllm.load_format.word());
+        if launcher {
+            let at = |port: u16| format!("{}:{port}", server.endpoint.trim_end_matches(":80"));
+            let [launcher, vllm] = LAUNCHER_SERVICE_PORTS;
+            env.literal("LLMDBENCH_VLLM_STANDALONE_LAUNCHER_PORT", &launcher.to_string());
+            env.literal("LLMDBENCH_VLLM_STANDALONE_LAUNCHER_VLLM_PORT", &vllm.to_string());
+            env.literal("LLMDBENCH_HARNESS_STACK_ENDPOINT_LAUNCHER_PORT", &launcher.to_string());
+            env.literal("LLMDBENCH_HARNESS_STACK_ENDPOINT_LAUNCHER_VLLM_PORT", &vllm.to_string());
+            env.literal("LLMDBENCH_HARNESS_STACK_ENDPOINT_LAUNCHER_URL", &at(launcher));
+            env.literal("LLMDBENCH_HARNESS_STACK_ENDPOINT_LAUNCHER_VLLM_URL", &at(vllm));
         }
-        env.secret("HF_TOKEN", &s.hugging_face.secret_name.0, &s.hugging_face.secret_key.0);
-        env.secret("HUGGING_FACE_HUB_TOKEN", &s.hugging_face.secret_name.0, &s.hugging_face.secret_key.0);
-        env.literal("HF_TOKEN_SECRET", &s.hugging_face.secret_name.0);
-        env.0
+    }
+
+    /// Where the servers tell their metrics.
+    fn env_of_metrics(&self, env: &mut Environment, server: &Server<'_>) {
+        let s = &self.resolved.settings;
+        let behind_sidecar = s.decode.port.filter(|_| server.method == Some(Method::Modelservice));
+        let port = behind_sidecar.unwrap_or(s.vllm.port);
+        env.literal("LLMDBENCH_VLLM_COMMON_METRICS_PORT", &port.to_string());
+        env.literal("LLMDBENCH_VLLM_MONITORING_METRICS_PATH", &s.monitoring.path.0);
+        env.literal("LLMDBENCH_METRICS_POD_PATTERN", &self.server_pods(server));
     }
 
     /// A regular expression that the names of the server's pods match, and those of no other pod.
@@ -393,6 +420,14 @@ impl Planner<'_> {
             tell("harness.datasetDir", "`harness.datasetUrl` names no recorded requests");
         }
     }
+}
+
+/// Ports of the Service of a standalone server that lead to its launcher, and to the server that the launcher starts.
+const LAUNCHER_SERVICE_PORTS: [u16; 2] = [81, 82];
+
+/// A switch as the entry program reads it.
+fn word(on: bool) -> &'static str {
+    if on { "true" } else { "false" }
 }
 
 /// The environment of a container, in order.

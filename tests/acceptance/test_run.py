@@ -241,6 +241,18 @@ def test_a_load_generator_that_asks_nothing_has_no_token(tmp_path):
     assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
 
 
+def test_nop_is_told_where_the_launcher_of_servers_answers(tmp_path):
+    out = bundle(tmp_path / "out", "-c", "minimal", "-l", "nop", "--set", "standalone.launcher.enabled=true")
+    (job,) = objects_of_run(out)["Job"]
+    env = environment(job)
+    ports = {p["name"]: p["port"] for o in kustomize(out) if o["kind"] == "Service" for p in o["spec"]["ports"]}
+    host = env["LLMDBENCH_HARNESS_STACK_ENDPOINT_URL"].removesuffix(":80")
+    assert env["LLMDBENCH_HARNESS_STACK_ENDPOINT_LAUNCHER_URL"] == f"{host}:{ports['http-launcher']}"
+    assert env["LLMDBENCH_HARNESS_STACK_ENDPOINT_LAUNCHER_VLLM_URL"] == f"{host}:{ports['http-started']}"
+    assert env["LLMDBENCH_STANDALONE_ENABLED"] == env["LLMDBENCH_STANDALONE_LAUNCHER_ENABLED"] == "true"
+    assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
+
+
 def test_variables_of_the_original_are_known(tmp_path):
     (tmp_path / "s.sh").write_text(
         "export LLMDBENCH_DEPLOY_METHODS=standalone\nexport LLMDBENCH_DEPLOY_MODEL_LIST=facebook/opt-125m\n"
