@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:229cfada61e3ba476f358a8eb5a54eeef7fe7c5d24eeca6a33ff61838c7c0bb6
+bundle_id=sha256:b905a6d6edd1e0fcdb59b2b3561cc8064ea33ae29cb327fcf04090a873079a74
 release=llmdbenchcicd
 namespace=llmdbenchcicd
 harness_namespace=llmdbenchcicd

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:afe98007c0fe338c799f81320a440e182d7554cfa4b530d93cde5f64e6dc4335
+bundle_id=sha256:91ea553044b66cfe58a60ff380190c06cdd90b9b77047cf2124ae64af4db9d22
 release=llmdbenchcicd
 namespace=llmdbenchcicd
 harness_namespace=llmdbenchcicd

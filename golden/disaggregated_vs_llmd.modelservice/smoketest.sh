@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:25e6d4f911bc7ac57ce3b56524a4eb748233b2d0f562324ba6172f5af73486d8
+bundle_id=sha256:da7fd285ee7d0c67ff0d1d20534b50293bc3124e603ed84dccfe1bfbdb4c5173
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:25e6d4f911bc7ac57ce3b56524a4eb748233b2d0f562324ba6172f5af73486d8
+bundle_id=sha256:da7fd285ee7d0c67ff0d1d20534b50293bc3124e603ed84dccfe1bfbdb4c5173
 release=llmdbench
 timeout_wait=900000
 plan=(

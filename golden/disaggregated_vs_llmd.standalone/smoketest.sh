@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:e8fb8440c696cdb82ab07c95edb75d312154209d5da49d1d8125038b91ffefcd
+bundle_id=sha256:cba7d9992198569aeb057085eaf1755629d47c9e08c24fb58cfd85b5950d9b2e
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

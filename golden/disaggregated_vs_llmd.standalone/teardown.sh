@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:e8fb8440c696cdb82ab07c95edb75d312154209d5da49d1d8125038b91ffefcd
+bundle_id=sha256:cba7d9992198569aeb057085eaf1755629d47c9e08c24fb58cfd85b5950d9b2e
 release=llmdbench
 timeout_wait=900000
 plan=(

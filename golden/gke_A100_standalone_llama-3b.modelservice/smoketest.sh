@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:fbf86a8e951ab889022cc81291ec9fc69ed6c82d97494bfbcbc19fe8bb427e03
+bundle_id=sha256:b926a4c321ca1b56a15bf973845ea3370bdfb8dae29c2ea73f02c83979544320
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:fbf86a8e951ab889022cc81291ec9fc69ed6c82d97494bfbcbc19fe8bb427e03
+bundle_id=sha256:b926a4c321ca1b56a15bf973845ea3370bdfb8dae29c2ea73f02c83979544320
 release=llmdbench
 timeout_wait=900
 plan=(

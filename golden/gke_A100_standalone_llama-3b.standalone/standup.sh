@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:1f832d40131e527cd4a12e9873a1cb6117fe3b4e04bbe3123eb17382cf87ee60
+bundle_id=sha256:8d496278c60eff0313b4703f15936484e288efeb95686f2a7cf6158953a00d5f
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:6807c57d9583d24614e94344c3ee9a4581316df084dd3970bac9d8c4304460d9
+bundle_id=sha256:8b8e79316407572f60916e71c48a3501b92aa10a18acc42f1988235d32c41bee
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:4a71db5ded2d4645c3d430541832874999fae108f9206d72146daaa8c274dd37
+bundle_id=sha256:54d4f3b4df23850695abe6c721bef3601a84d4ef6ac7ec9a602baf88da9632f1
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

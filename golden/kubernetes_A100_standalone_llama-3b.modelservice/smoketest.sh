@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:e8843d9ecd138bd2948bb8d92f9704cf2297c6edcd5adf5d9116b89009af2111
+bundle_id=sha256:0cb5fbe971d71ccc9b5ba4ce374651eed34330368728e31da2a497a59be71e54
 release=llmdbench
 namespace=filled-in
 harness_namespace=filled-in

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:c85d889aa66c4cdcf92db3de717c03b072fb7b0b3688ee40e185260fd00d8822
+bundle_id=sha256:a6769e9593d0e59f7ec67d5605618a66e50396df7520b5510829c64f1911801c
 release=llmdbench
 namespace=filled-in
 harness_namespace=filled-in

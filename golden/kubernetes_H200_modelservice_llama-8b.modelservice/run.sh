@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:36839884a7df93bcaada8780550b464e138bb93ddf9fe5af92fbd4f1eadf8728
+bundle_id=sha256:672b3415e081c7f975a83fd68e3377200fef8d2bf7a30dd9f17028bdb677373c
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

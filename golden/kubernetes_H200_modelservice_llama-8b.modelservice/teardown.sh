@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:36839884a7df93bcaada8780550b464e138bb93ddf9fe5af92fbd4f1eadf8728
+bundle_id=sha256:672b3415e081c7f975a83fd68e3377200fef8d2bf7a30dd9f17028bdb677373c
 release=llmdbench
 timeout_wait=900
 plan=(

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:10156242d394cefbc551cb23a6ff2a83921d64b81fc2bb8636cd3a821f1065b6
+bundle_id=sha256:bbf3315e0c02450822e7972a87edff9e5e53f548b03b114be5dd8b58134ebf7b
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

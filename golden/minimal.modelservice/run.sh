@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:e80c2ea490493f49400d9fd021d9cabe0261789bfa2cf3d29f59bcdbcb86d9f2
+bundle_id=sha256:d92c35a441d52e7ddeee8d10e8035a3485acbdcc35c67712a4e5b0174ce0ca6c
 release=try-it
 namespace=my-models
 harness_namespace=my-models

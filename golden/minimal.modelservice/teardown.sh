@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:e80c2ea490493f49400d9fd021d9cabe0261789bfa2cf3d29f59bcdbcb86d9f2
+bundle_id=sha256:d92c35a441d52e7ddeee8d10e8035a3485acbdcc35c67712a4e5b0174ce0ca6c
 release=try-it
 timeout_wait=900
 plan=(

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:5e85d90ebf460b9fa2fe68f07aba0a8f62a0b73aec29d36c236fe2ff01edea0d
+bundle_id=sha256:120a6ee9e3bc685d1988bd4a1e54504c94a52988985d8280e65ea248c6462fa1
 release=try-it
 namespace=my-models
 harness_namespace=my-models

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:0721c7758178f60a6358044150605b86275464877445b35da1d89e27122fbf0a
+bundle_id=sha256:f71793a14b0de53dd50b4abf2362719663fe71ef38feaf04744c008a4d6a8831
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:0721c7758178f60a6358044150605b86275464877445b35da1d89e27122fbf0a
+bundle_id=sha256:f71793a14b0de53dd50b4abf2362719663fe71ef38feaf04744c008a4d6a8831
 release=llmdbench
 timeout_wait=900
 plan=(

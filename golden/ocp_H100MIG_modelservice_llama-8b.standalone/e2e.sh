@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:a2d0c5e495a2c2406f87d9a1ad3a651928ded22850b6f760a0ddab7325d9ebe8
+bundle_id=sha256:b2fc0e48f4aea1df528cc29740658c048296db25f0fe3b090252c2cbe4c3f13a
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:a2d0c5e495a2c2406f87d9a1ad3a651928ded22850b6f760a0ddab7325d9ebe8
+bundle_id=sha256:b2fc0e48f4aea1df528cc29740658c048296db25f0fe3b090252c2cbe4c3f13a
 release=llmdbench
 timeout_wait=900
 plan=(

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:902488f85da5c6de677e4f6f47413d8df7b4cd3270f9502157a616d56a1c7b75
+bundle_id=sha256:2a30f669226cbb9f826a02d9c3f11c4202d459f6fa12de92665677278f56f0a0
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:625c04d24ffba83b0cd97e5be8339dcd5a51be50b102b5f59af5d2db84ea5cd3
+bundle_id=sha256:0525fd5ae78669164d1366e4971f87f4f333872ea99f408ce26249e3a9c49124
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

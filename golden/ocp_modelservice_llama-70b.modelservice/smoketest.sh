@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:56446428117c76730370112d59be4942b307de00e8d453b4b407aae0c37a8988
+bundle_id=sha256:6d296a0de170a045253e48fa916fdad00428853a469218d6b261e4327d777f2d
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

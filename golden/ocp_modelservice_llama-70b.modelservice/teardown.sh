@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:56446428117c76730370112d59be4942b307de00e8d453b4b407aae0c37a8988
+bundle_id=sha256:6d296a0de170a045253e48fa916fdad00428853a469218d6b261e4327d777f2d
 release=llmdbench
 timeout_wait=900
 plan=(

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:4adac877c1b2cd0825a442244a7d63b12a1815ac626066222380d9b0a5462423
+bundle_id=sha256:9773c1906de37df74e6fa59cd050b3f82f2e2a7dadbe2dcd51b25ec7a199312b
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:6eea126465eab58d092949edef2cac8c82dabe1fe7c1018588bd3a7d088e43be
+bundle_id=sha256:a9b61b4f06a771668f904fef7c1a2d9e8aff328c157a456c3108a33942cca5fa
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:b65cc1ad9074ad52e10d3fdaf6e5ca648a5dc511f43fa92d404e0288a7a9006a
+bundle_id=sha256:394951b7d79b56f2a2fd0f59a760d50b88267618af568881a2e2b4f52c005f24
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench
