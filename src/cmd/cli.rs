@@ -20,6 +20,11 @@ pub enum Command {
     /// `llmdbench render -c NAME | kubectl apply -f -` puts a stack on a cluster. Notes go to standard error. Exit code 0:
     /// done; 2: something is wrong with the input and nothing was written; 1: the output could not be written.
     Render(Render),
+    /// Print what removes a bundle, exactly: a script, or the plan as data.
+    ///
+    /// `llmdbench teardown stacks/prod | bash -s -- --context NAME` removes what a bundle put on a cluster. The record of the
+    /// bundle is all that is read; a scenario is compiled first.
+    Teardown(Teardown),
     /// Write a shell scenario in YAML, with the same meaning; notes on standard error say what has none.
     Convert(Convert),
     /// List the scenarios that ship with the tool and those of ./scenarios, or the workload profiles.
@@ -29,7 +34,7 @@ pub enum Command {
 }
 
 /// Where settings come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Input {
     /// Scenario: a file (.yaml, .yml, .sh, .env), a name of ./scenarios or of a shipped scenario, or - for standard input.
     #[arg(short = 'c', long, value_name = "FILE|NAME|-")]
@@ -130,6 +135,33 @@ pub enum Charts {
     Flux,
     /// Application objects.
     Argocd,
+}
+
+/// Flags of `teardown`.
+#[derive(Debug, Args)]
+pub struct Teardown {
+    /// A bundle (its directory or its bundle.json), or a scenario.
+    #[arg(value_name = "BUNDLE|SCENARIO")]
+    pub target: Option<String>,
+    #[command(flatten)]
+    pub input: Input,
+    /// What to print.
+    #[arg(short = 'o', long, value_enum, default_value = "script")]
+    pub output: PlanFormat,
+    /// Remove volumes with models and results, the token and the namespaces of the bundle too.
+    #[arg(short = 'd', long)]
+    pub deep: bool,
+}
+
+/// How a delete plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// The script that carries it out.
+    Script,
+    /// What goes and what stays, in YAML.
+    Yaml,
+    /// The same in JSON.
+    Json,
 }
 
 /// Flags of `convert`.

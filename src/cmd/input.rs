@@ -133,6 +133,15 @@ pub fn scenario(name: &str, sources: &mut Sources) -> Result<(SourceId, Language
     Err(Diagnostic::error(problem, None).with_hint("`llmdbench list` shows the names; a file is written with its path"))
 }
 
+/// A file that is no scenario.
+///
+/// # Errors
+/// One that is not there or cannot be read.
+pub fn file(path: &Utf8Path, sources: &mut Sources) -> Result<SourceId, Diagnostic> {
+    let text = read_file(path).map_err(|e| unreadable(path.as_str(), &e))?;
+    Ok(sources.add_file(path.as_str(), text))
+}
+
 fn from_file(path: &Utf8Path, sources: &mut Sources) -> Result<(SourceId, Language), Diagnostic> {
     let text = read_file(path).map_err(|e| unreadable(path.as_str(), &e))?;
     let language = match path.extension() {

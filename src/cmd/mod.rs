@@ -6,6 +6,7 @@ pub mod input;
 mod list;
 mod render;
 mod table;
+mod teardown;
 mod variables;
 
 use crate::error::{Diagnostic, Errors, Problem};
@@ -26,6 +27,7 @@ pub fn main() -> ExitCode {
     let mut sources = Sources::default();
     let result = match cli.command {
         cli::Command::Render(args) => render::run(&args, &mut sources),
+        cli::Command::Teardown(args) => teardown::run(&args, &mut sources),
         cli::Command::Convert(args) => convert::run(&args, &mut sources),
         cli::Command::List(args) => list::run(&args, &mut sources),
         cli::Command::Variables(args) => variables::run(&args, &mut sources),

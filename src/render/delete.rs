@@ -205,7 +205,9 @@ impl Entry {
     }
 
     fn from_value(value: &Value) -> Option<Self> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        // A bar or the end of a line would end the field in a row of the script.
+        let is_field = |t: &&str| !t.contains(['|', '\n']);
+        let text = |key: &str| value.get(key).and_then(Value::as_str).filter(is_field).map(str::to_owned);
         let release = text("release");
         let (target, name) = match release {
             Some(name) => (Target::Release, name),

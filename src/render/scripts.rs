@@ -54,20 +54,21 @@ pub fn scripts(content: &Content<'_>) -> Result<Vec<(String, String)>, Diagnosti
     for (name, about, parts) in SCRIPTS {
         all.push(((*name).to_owned(), script(about, &data, parts)?));
     }
-    all.push(("teardown.sh".to_owned(), teardown(content.delete)?));
+    all.push(("teardown.sh".to_owned(), teardown(content.delete, false)?));
     Ok(all)
 }
 
-/// The script that carries out a delete plan.
+/// The script that carries out a delete plan; `deep` makes it a deep one without being asked to.
 ///
 /// # Errors
 /// Defects of templates.
-pub fn teardown(plan: &DeletePlan) -> Result<String, Diagnostic> {
+pub fn teardown(plan: &DeletePlan, deep: bool) -> Result<String, Diagnostic> {
     let rows: Vec<String> = plan.entries.iter().map(super::delete::Entry::to_row).collect();
     let context = Value::from([
         ("id", Value::from(plan.id.as_str())),
         ("release", Value::from(plan.release.as_str())),
         ("timeout", Value::from(plan.timeout)),
+        ("deep", Value::from(if deep { "yes" } else { "" })),
         ("rows", Value::from(rows)),
     ]);
     let data = engine::text("scripts/delete-plan.sh.j2", &to_template(&context))?;

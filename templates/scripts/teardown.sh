@@ -304,6 +304,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then
