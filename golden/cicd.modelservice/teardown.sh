@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:b905a6d6edd1e0fcdb59b2b3561cc8064ea33ae29cb327fcf04090a873079a74
 release=llmdbenchcicd
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbenchcicd|llmdbenchcicd-run-llm-d-opt-125m-8139fc6d|llmdbenchcicd|opt-125m-8139fc6d|'
   'namespaced|always|v1|ConfigMap|llmdbenchcicd|llmdbenchcicd-run-llm-d-opt-125m-8139fc6d|llmdbenchcicd|opt-125m-8139fc6d|'
@@ -863,6 +865,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

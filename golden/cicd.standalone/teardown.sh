@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:91ea553044b66cfe58a60ff380190c06cdd90b9b77047cf2124ae64af4db9d22
 release=llmdbenchcicd
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbenchcicd|llmdbenchcicd-run-standalone-opt-125m-8139fc6d|llmdbenchcicd|opt-125m-8139fc6d|'
   'namespaced|always|v1|ConfigMap|llmdbenchcicd|llmdbenchcicd-run-standalone-opt-125m-8139fc6d|llmdbenchcicd|opt-125m-8139fc6d|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

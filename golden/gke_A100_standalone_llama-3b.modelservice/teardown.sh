@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:b926a4c321ca1b56a15bf973845ea3370bdfb8dae29c2ea73f02c83979544320
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-llm-d-llama-3-2-1b-instruct-5b851965|llmdbench|llama-3-2-1b-instruct-5b851965|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-llm-d-llama-3-2-1b-instruct-5b851965|llmdbench|llama-3-2-1b-instruct-5b851965|'
@@ -863,6 +865,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

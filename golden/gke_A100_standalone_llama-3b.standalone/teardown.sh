@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:8d496278c60eff0313b4703f15936484e288efeb95686f2a7cf6158953a00d5f
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-standalone-llama-3-2-1b-instr-302f29cf|llmdbench|llama-3-2-1b-instruct-5b851965|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-standalone-llama-3-2-1b-instr-302f29cf|llmdbench|llama-3-2-1b-instruct-5b851965|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

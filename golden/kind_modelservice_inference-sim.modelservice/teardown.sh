@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:8b8e79316407572f60916e71c48a3501b92aa10a18acc42f1988235d32c41bee
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-llm-d-opt-125m-8139fc6d|llmdbench|opt-125m-8139fc6d|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-llm-d-opt-125m-8139fc6d|llmdbench|opt-125m-8139fc6d|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:54d4f3b4df23850695abe6c721bef3601a84d4ef6ac7ec9a602baf88da9632f1
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-standalone-opt-125m-8139fc6d|llmdbench|opt-125m-8139fc6d|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-standalone-opt-125m-8139fc6d|llmdbench|opt-125m-8139fc6d|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:0cb5fbe971d71ccc9b5ba4ce374651eed34330368728e31da2a497a59be71e54
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|filled-in|llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5|llmdbench|llama-3-2-3b-instruct-7b223ae5|'
   'namespaced|always|v1|ConfigMap|filled-in|llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5|llmdbench|llama-3-2-3b-instruct-7b223ae5|'
@@ -865,6 +867,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

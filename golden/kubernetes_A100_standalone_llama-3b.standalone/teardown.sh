@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:a6769e9593d0e59f7ec67d5605618a66e50396df7520b5510829c64f1911801c
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|filled-in|llmdbench-run-standalone-llama-3-2-3b-instr-6b6ce671|llmdbench|llama-3-2-3b-instruct-7b223ae5|'
   'namespaced|always|v1|ConfigMap|filled-in|llmdbench-run-standalone-llama-3-2-3b-instr-6b6ce671|llmdbench|llama-3-2-3b-instruct-7b223ae5|'
@@ -864,6 +866,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

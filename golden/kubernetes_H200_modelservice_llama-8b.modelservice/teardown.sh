@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:672b3415e081c7f975a83fd68e3377200fef8d2bf7a30dd9f17028bdb677373c
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-llm-d-llama-3-1-8b-instruct-08a20b29|llmdbench|llama-3-1-8b-instruct-08a20b29|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-llm-d-llama-3-1-8b-instruct-08a20b29|llmdbench|llama-3-1-8b-instruct-08a20b29|'
@@ -863,6 +865,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

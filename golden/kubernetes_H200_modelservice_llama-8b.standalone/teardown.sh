@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:bbf3315e0c02450822e7972a87edff9e5e53f548b03b114be5dd8b58134ebf7b
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd|llmdbench|llama-3-1-8b-instruct-08a20b29|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd|llmdbench|llama-3-1-8b-instruct-08a20b29|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

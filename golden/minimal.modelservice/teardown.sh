@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:d92c35a441d52e7ddeee8d10e8035a3485acbdcc35c67712a4e5b0174ce0ca6c
 release=try-it
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|my-models|try-it-run-llm-d-opt-125m-8139fc6d|try-it|opt-125m-8139fc6d|'
   'namespaced|always|v1|ConfigMap|my-models|try-it-run-llm-d-opt-125m-8139fc6d|try-it|opt-125m-8139fc6d|'
@@ -863,6 +865,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

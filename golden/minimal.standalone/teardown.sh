@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:120a6ee9e3bc685d1988bd4a1e54504c94a52988985d8280e65ea248c6462fa1
 release=try-it
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|my-models|try-it-run-standalone-opt-125m-8139fc6d|try-it|opt-125m-8139fc6d|'
   'namespaced|always|v1|ConfigMap|my-models|try-it-run-standalone-opt-125m-8139fc6d|try-it|opt-125m-8139fc6d|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:f71793a14b0de53dd50b4abf2362719663fe71ef38feaf04744c008a4d6a8831
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-llm-d-llama-3-1-8b-instruct-08a20b29|llmdbench|llama-3-1-8b-instruct-08a20b29|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-llm-d-llama-3-1-8b-instruct-08a20b29|llmdbench|llama-3-1-8b-instruct-08a20b29|'
@@ -863,6 +865,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:b2fc0e48f4aea1df528cc29740658c048296db25f0fe3b090252c2cbe4c3f13a
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd|llmdbench|llama-3-1-8b-instruct-08a20b29|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd|llmdbench|llama-3-1-8b-instruct-08a20b29|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:2a30f669226cbb9f826a02d9c3f11c4202d459f6fa12de92665677278f56f0a0
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-llm-d-llama-3-1-70b-instruct-376674eb|llmdbench|llama-3-1-70b-instruct-376674eb|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-llm-d-llama-3-1-70b-instruct-376674eb|llmdbench|llama-3-1-70b-instruct-376674eb|'
@@ -863,6 +865,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

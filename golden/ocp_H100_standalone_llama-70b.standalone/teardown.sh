@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:0525fd5ae78669164d1366e4971f87f4f333872ea99f408ce26249e3a9c49124
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-standalone-llama-3-1-70b-inst-7f102fc3|llmdbench|llama-3-1-70b-instruct-376674eb|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-standalone-llama-3-1-70b-inst-7f102fc3|llmdbench|llama-3-1-70b-instruct-376674eb|'
@@ -862,6 +864,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then

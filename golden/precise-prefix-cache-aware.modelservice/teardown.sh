@@ -8,6 +8,8 @@ set -euo pipefail
 bundle_id=sha256:a9b61b4f06a771668f904fef7c1a2d9e8aff328c157a456c3108a33942cca5fa
 release=llmdbench
 timeout_wait=900
+# Whether volumes, token and namespaces go too, without --deep.
+always_deep=''
 plan=(
   'namespaced|always|batch/v1|Job|llmdbench|llmdbench-run-llm-d-llama-3-1-70b-instruct-376674eb|llmdbench|llama-3-1-70b-instruct-376674eb|'
   'namespaced|always|v1|ConfigMap|llmdbench|llmdbench-run-llm-d-llama-3-1-70b-instruct-376674eb|llmdbench|llama-3-1-70b-instruct-376674eb|'
@@ -864,6 +866,7 @@ settle() {
 # ---------------------------------------------------------------- all of it
 
 parse_options "$@"
+[[ -z $always_deep ]] || given[deep]=yes
 choose_context
 say "bundle $release, $bundle_id"
 if dry_run; then
