@@ -412,6 +412,33 @@ fn the_model_volume_is_mounted_as_told() {
     };
     assert_eq!(mounted("false"), Some(Value::Bool(false)));
     assert_eq!(mounted("true"), Some(Value::Bool(true)));
+    let own = format!(
+        "{}{}",
+        document("C_EXTRA_VOLUMES", "- name: models\n  emptyDir: {}"),
+        document("C_EXTRA_VOLUME_MOUNTS", "- name: models\n  mountPath: /model-cache/")
+    );
+    let c = compiled(&format!("{LLMD}{own}"), &[]);
+    assert_eq!(container(role(&c, "decode")).get("mountModelVolume"), Some(&Value::Bool(false)));
+    let both = refused(&format!("{LLMD}{own}export V_MOUNT_MODEL_VOLUME_OVERRIDE=true\n"), &[]);
+    assert!(both.contains("mounts the model at `/model-cache`"), "{both}");
+    // The chart's own volume is the chart's to mount.
+    let mount = "- name: model-storage\n  mountPath: /model-cache\n- name: model-storage\n  mountPath: /model-cache\n  readOnly: true";
+    let c = compiled(&format!("{LLMD}{}", document("C_EXTRA_VOLUME_MOUNTS", mount)), &[]);
+    let decode = container(role(&c, "decode"));
+    assert_eq!(decode.get("mountModelVolume"), Some(&Value::Bool(true)));
+    assert_eq!(named(decode.get("volumeMounts"), "model-storage"), None);
+    let nothing = document("C_EXTRA_VOLUME_MOUNTS", "- name: forgotten\n  mountPath: /x");
+    assert!(refused(&format!("{LLMD}{nothing}"), &[]).contains("mounts `forgotten`, and the pod has no such volume"));
+    let elsewhere = document("C_EXTRA_VOLUME_MOUNTS", "- name: shm\n  mountPath: /dev/shm");
+    let c = compiled(&format!("{LLMD}{elsewhere}"), &[]);
+    assert!(named(role(&c, "decode").get("volumes"), "shm").is_some());
+}
+
+#[test]
+fn numbers_that_no_cluster_has_are_an_error_and_no_overflow() {
+    let text = "export V_DECODE_TENSOR_PARALLELISM=2147483647\nexport V_DECODE_DATA_LOCAL_PARALLELISM=2147483647\n\
+                export V_DECODE_NUM_WORKERS_PARALLELISM=2147483647\nexport V_DECODE_ACCELERATOR_NR=8\n";
+    assert!(refused(&format!("{LLMD}{text}"), &[]).contains("a pod has 8"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::picker::Picker;
 use super::prerequisites::{Prerequisite, prerequisites};
-use super::server::{Demand, Environment, RoleScope, Server, probes};
+use super::server::{Demand, Environment, MODEL_STORAGE, RoleScope, Server, probes};
 use super::{Planner, StackScope, known_values, names, option_value, script, shell, starts_vllm};
 use crate::charts::contract::{self, Chart, Infra, Modelservice, Pool, Version};
 use crate::charts::overrides::Overrides;
@@ -114,6 +114,8 @@ pub struct Role {
     pub spread: Spread,
     /// Kind of accelerator that pods claim by dynamic resource allocation, where they do.
     pub claims: Option<&'static str>,
+    /// Whether the chart mounts the volume with the model.
+    pub mounts_model: bool,
     /// The server.
     pub server: Server,
 }
@@ -175,6 +177,9 @@ struct RoleContext<'a> {
 
 /// Longest full name: with `-gaie` behind it no chart cuts it.
 const LONGEST: usize = 34;
+
+/// Where the chart mounts the volume with the model.
+const MODELS: &str = "/model-cache";
 
 /// Port that KV-cache events go to.
 const KV_EVENTS: &str = "--kv-events-config";
@@ -511,7 +516,9 @@ impl Planner<'_> {
             parts,
         };
         let setting = role;
-        let role = Role { replicas, model_command: role.model_command, spread, claims, server };
+        // A volume of the scenario's own at that path takes the place of the chart's.
+        let mounts_model = s.modelservice.mount_model.map_or(!server.mounts_at(MODELS), |m| m.0);
+        let role = Role { replicas, model_command: role.model_command, spread, claims, mounts_model, server };
         if replicas > 0 {
             self.check_role(name, &role, chart)?;
             self.warn_role(name, setting, &role, notes);
@@ -573,6 +580,19 @@ impl Planner<'_> {
             if self.resolved.is_set(&own) { own } else { all.to_owned() }
         };
         let init = !parts.init_containers.is_empty();
+        let named = |v: &Value| v.get("name").and_then(Value::as_str) == Some(MODEL_STORAGE);
+        let twice = if role.server.mounts_at(MODELS) {
+            Some(format!("the chart mounts the model at `{MODELS}`, and the scenario mounts there too"))
+        } else if parts.volumes.iter().any(named) {
+            Some(format!("the chart has a volume `{MODEL_STORAGE}`, and the scenario has one too"))
+        } else {
+            None
+        };
+        if let Some(message) = twice.filter(|_| role.mounts_model) {
+            let place = self.resolved.span("modelservice.mountModelVolume");
+            return Err(Diagnostic::error(Problem::Conflict { message }, place)
+                .with_hint("`modelservice.mountModelVolume: false` leaves the chart's out"));
+        }
         let checks = [
             (multinode, chart.spreads("a LeaderWorkerSet"), "modelservice.multinode".to_owned()),
             (spread, chart.spreads("data parallelism"), format!("{name}.parallelism.dataLocal")),
@@ -614,10 +634,8 @@ impl Planner<'_> {
             );
             tell(message, &format!("{name}.parallelism.workers"));
         }
-        const MODELS: &str = "/model-cache";
         let server = &role.server;
-        let mounted = s.modelservice.mount_model.is_none_or(|m| m.0)
-            || server.parts.mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(MODELS));
+        let mounted = role.mounts_model || server.mounts_at(MODELS);
         if !mounted && server.command.iter().chain(&server.args).any(|a| a.contains(MODELS)) {
             let message = format!("the arguments of {name} name files in `{MODELS}`, and nothing is mounted there");
             tell(message, "modelservice.mountModelVolume");
@@ -630,12 +648,11 @@ impl Planner<'_> {
             );
             tell(message, &format!("{name}.preprocess"));
         }
-        let at = |m: &Value| m.get("mountPath").and_then(Value::as_str) == Some("/dev/shm");
         let size = format!("{name}.sharedMemory");
         let referred = s.decode.extra.references().into_iter().chain(s.prefill.extra.references());
         let mut referred = referred.chain(s.pod.extra.references()).chain(s.modelservice.extra.references());
         let from = [size.as_str(), "resources.sharedMemory"];
-        if server.parts.mounts.iter().any(at) && self.resolved.is_set(&size) && !referred.any(|r| from.contains(&r)) {
+        if server.mounts_at("/dev/shm") && self.resolved.is_set(&size) && !referred.any(|r| from.contains(&r)) {
             tell(format!("`{size}` has no effect: the scenario mounts a volume of its own at `/dev/shm`"), &size);
         }
         if name == "decode" && s.routing_sidecar.enabled.0 && server.port == s.vllm.port.0 {
@@ -678,7 +695,7 @@ impl Planner<'_> {
                 "the chart has no claims for accelerators that are asked for by `{device}`"
             )));
         };
-        let product = spread.tensor * spread.data_local;
+        let product = spread.tensor.saturating_mul(spread.data_local);
         if product != count.0 {
             let what = format!(
                 "the chart claims {product} accelerators for {name}, tensor times local data parallelism; `{name}.accelerators` is {count}"

@@ -62,6 +62,18 @@ impl Server {
             || ["hostNetwork", "hostIPC", "hostPID"].iter().any(host)
     }
 
+    /// Whether the scenario mounts something of its own at a path.
+    pub fn mounts_at(&self, path: &str) -> bool {
+        let at = |m: &Value| m.get("mountPath").and_then(Value::as_str).map(str::to_owned);
+        let same = |p: String| p.trim_end_matches('/') == path.trim_end_matches('/');
+        self.parts.mounts.iter().filter_map(at).any(same)
+    }
+
+    /// Whether the scenario mounts a volume of this name.
+    pub fn mounts_volume(&self, name: &str) -> bool {
+        self.parts.mounts.iter().any(|m| m.get("name").and_then(Value::as_str) == Some(name))
+    }
+
     /// Whether the scenario mounts the preprocess scripts into it.
     pub fn mounts_scripts(&self) -> bool {
         self.parts.volumes.iter().any(|v| v.at(&["configMap", "name"]).and_then(Value::as_str) == Some(SCRIPTS))
@@ -169,6 +181,12 @@ static POD: &[Written] = &[
     written("priorityClassName", &["pod.priorityClassName"], true),
 ];
 
+/// The volume with the model, as the chart calls it.
+pub(super) const MODEL_STORAGE: &str = "model-storage";
+/// Volumes of the tool that a scenario may mount elsewhere too.
+const STANDALONE_VOLUMES: &[&str] = &["models", "shm", "preprocess"];
+const ROLE_VOLUMES: &[&str] = &["metrics-volume", "shm", "torch-compile-cache"];
+
 const SECURITY: &str = "securityContext";
 
 /// One setting that gives parts, and where.
@@ -245,24 +263,64 @@ impl Planner<'_> {
             ],
         };
         let values = |list: &List| -> Result<Vec<Value>, Diagnostic> {
-            Ok(self.list(&sources, list, scope)?.into_iter().map(|e| e.value).collect())
+            Ok(self.list(&sources, list, scope, &|_| false)?.into_iter().map(|e| e.value).collect())
         };
-        let mut init_containers = self.list(&sources, &INIT_CONTAINERS, scope)?;
+        let mut init_containers = self.list(&sources, &INIT_CONTAINERS, scope, &|_| false)?;
         for entry in &mut init_containers {
             notes.extend(self.pin(entry)?);
         }
         let (container, pod) = self.fields(&sources, role, scope, notes)?;
+        let volumes = values(&VOLUMES)?;
+        let mounts = self.mounts(&sources, role, &volumes, scope, notes)?;
         Ok(Parts {
-            volumes: values(&VOLUMES)?,
-            mounts: values(&MOUNTS)?,
+            volumes,
+            mounts,
             init_containers: init_containers.into_iter().map(|e| e.value).collect(),
             container,
             pod,
         })
     }
 
+    /// The mounts of a server. That of the tool's own volume with the model is left to the tool.
+    fn mounts(
+        &self,
+        sources: &[Source<'_>],
+        role: &str,
+        volumes: &[Value],
+        scope: &dyn Scope,
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<Vec<Value>, Diagnostic> {
+        let name = |v: &Value| v.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let own: Vec<String> = volumes.iter().map(name).collect();
+        let of_tool = |mount: &Value| name(mount) == MODEL_STORAGE && !own.iter().any(|n| n == MODEL_STORAGE);
+        let mut all = Vec::new();
+        for entry in self.list(sources, &MOUNTS, scope, &of_tool)? {
+            let volume = name(&entry.value);
+            if of_tool(&entry.value) {
+                let message = format!("the mount of `{MODEL_STORAGE}` is left out: the tool mounts the model itself");
+                notes.push(Diagnostic::note(Problem::Noted { message }, entry.span));
+                continue;
+            }
+            let known = if role == "standalone" { STANDALONE_VOLUMES } else { ROLE_VOLUMES };
+            if !own.contains(&volume) && !known.contains(&volume.as_str()) {
+                let message =
+                    format!("`{}` mounts `{volume}`, and the pod has no such volume", self.called(&entry.path));
+                return Err(Diagnostic::error(Problem::Conflict { message }, entry.span)
+                    .with_hint(format!("name it in `{}`", entry.path.replace("volumeMounts", "volumes"))));
+            }
+            all.push(entry.value);
+        }
+        Ok(all)
+    }
+
     /// Several lists as one; an entry that stands in two of them with the same content stands once.
-    fn list(&self, sources: &[Source<'_>], list: &List, scope: &dyn Scope) -> Result<Vec<Entry>, Diagnostic> {
+    fn list(
+        &self,
+        sources: &[Source<'_>],
+        list: &List,
+        scope: &dyn Scope,
+        passes: &dyn Fn(&Value) -> bool,
+    ) -> Result<Vec<Entry>, Diagnostic> {
         let mut all: Vec<Entry> = Vec::new();
         for (path, span, tree) in sources.iter().flat_map(|s| list.entries(s)) {
             let value = tree.expand(scope).map_err(|p| Diagnostic::error(p, span))?;
@@ -273,7 +331,7 @@ impl Planner<'_> {
             };
             match all.iter().find(|e| id(&e.value).as_deref() == Some(&name)) {
                 None => all.push(Entry { value, path, span }),
-                Some(first) if first.value == value => {}
+                Some(first) if first.value == value || passes(&value) => {}
                 Some(first) => {
                     let (a, b) = (self.called(&first.path), self.called(&path));
                     let message = format!("`{a}` and `{b}` give `{name}` two contents");

@@ -535,7 +535,7 @@ fn mounts(s: &Settings, stack: &Stack) -> Value {
         ("shm", "/dev/shm"),
         (PREPROCESS_VOLUME, "/setup/preprocess"),
     ];
-    let taken = |path: &str| theirs.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(path));
+    let taken = |path: &str| stack.server.mounts_at(path);
     let ours = ours
         .into_iter()
         .filter(|(_, path)| !taken(path))
@@ -549,8 +549,7 @@ const PREPROCESS_VOLUME: &str = "preprocess";
 /// Volumes of a standalone server: those of the tool that no volume of the scenario takes the place of, and those.
 fn volumes(s: &Settings, stack: &Stack) -> Value {
     let theirs = &stack.server.parts.volumes;
-    let mounted =
-        |path: &str| stack.server.parts.mounts.iter().any(|m| m.get("mountPath").and_then(Value::as_str) == Some(path));
+    let mounted = |name: &str, path: &str| stack.server.mounts_at(path) && !stack.server.mounts_volume(name);
     let size = s.standalone.shared_memory.as_ref().map_or(Value::Null, |q| Value::from(q.0.as_str()));
     let memory = Value::from([("medium", Value::from("Memory")), ("sizeLimit", size)]);
     let claim = Value::from([("claimName", Value::from(s.storage.model.claim_name.0.as_str()))]);
@@ -561,8 +560,8 @@ fn volumes(s: &Settings, stack: &Stack) -> Value {
     ]);
     let ours = [
         ("models", "persistentVolumeClaim", claim, false),
-        ("shm", "emptyDir", memory, mounted("/dev/shm")),
-        (PREPROCESS_VOLUME, "configMap", scripts, mounted("/setup/preprocess")),
+        ("shm", "emptyDir", memory, mounted("shm", "/dev/shm")),
+        (PREPROCESS_VOLUME, "configMap", scripts, mounted(PREPROCESS_VOLUME, "/setup/preprocess")),
     ];
     let named = |name: &str| theirs.iter().any(|v| v.get("name").and_then(Value::as_str) == Some(name));
     let ours = ours

@@ -180,7 +180,7 @@ fn role_values(s: &Settings, llmd: &Llmd, stack: &Stack, setting: &RoleSetting, 
         ("env", Value::List(server.env.clone())),
         ("resources", map(vec![("limits", resources.clone()), ("requests", resources)])),
         ("ports", if has_own_ports || !monitored(s, contract) { Value::Null } else { metrics_port(server.port) }),
-        ("mountModelVolume", Value::Bool(s.modelservice.mount_model.is_none_or(|m| m.0))),
+        ("mountModelVolume", Value::Bool(role.mounts_model)),
     ]);
     for (name, probe) in &server.probes {
         if !parts.container.contains_key(name) {
@@ -282,18 +282,11 @@ fn pod_monitor(s: &Settings, contract: Modelservice, role: &Role) -> Value {
 const SCRATCH: &[(&str, &str)] =
     &[("metrics-volume", "/.config"), ("shm", "/dev/shm"), ("torch-compile-cache", "/.cache")];
 
-/// The folders that the scenario mounts nothing at.
-fn scratch(role: &Role) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let taken = |path: &str| {
-        let at =
-            |m: &Value| m.get("mountPath").and_then(Value::as_str).is_some_and(|p| p.trim_end_matches('/') == path);
-        role.server.parts.mounts.iter().any(at)
-    };
-    SCRATCH.iter().copied().filter(move |(_, path)| !taken(path))
-}
-
 fn mounts(role: &Role) -> Value {
-    let ours = scratch(role).map(|(n, p)| map(vec![("name", text(n)), ("mountPath", text(p))]));
+    let ours = SCRATCH
+        .iter()
+        .filter(|(_, path)| !role.server.mounts_at(path))
+        .map(|(n, p)| map(vec![("name", text(n)), ("mountPath", text(p))]));
     Value::List(ours.chain(role.server.parts.mounts.iter().cloned()).collect())
 }
 
@@ -308,6 +301,8 @@ fn volumes(setting: &RoleSetting, role: &Role) -> Value {
     };
     let theirs = &role.server.parts.volumes;
     let named = |name: &str| theirs.iter().any(|v| v.get("name").and_then(Value::as_str) == Some(name));
-    let ours = scratch(role).filter(|(n, _)| !named(n)).map(|(n, _)| volume(n));
+    // A volume whose place is taken stays where the scenario mounts it elsewhere.
+    let needed = |name: &str, path: &str| !role.server.mounts_at(path) || role.server.mounts_volume(name);
+    let ours = SCRATCH.iter().filter(|(n, path)| needed(n, path) && !named(n)).map(|(n, _)| volume(n));
     Value::List(ours.chain(theirs.iter().cloned()).collect())
 }

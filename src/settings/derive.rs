@@ -42,25 +42,30 @@ pub fn derive(resolved: &mut Resolved) -> Result<(), Errors> {
             "parallelism.tensor",
             "accelerator.count",
         ),
-        (None, Some(tensor)) => {
-            fill(&mut s.accelerator.count, Some(Count(tensor.0 * ranks)), o, "accelerator.count", "parallelism.tensor")
-        }
+        (None, Some(tensor)) => fill(
+            &mut s.accelerator.count,
+            Some(Count(tensor.0.saturating_mul(ranks))),
+            o,
+            "accelerator.count",
+            "parallelism.tensor",
+        ),
         (None, None) => {
             fill(&mut s.parallelism.tensor, Some(Count(1)), o, "parallelism.tensor", "parallelism.dataLocal");
             fill(&mut s.accelerator.count, Some(Count(ranks)), o, "accelerator.count", "parallelism.dataLocal");
         }
         // Tensor parallelism that a higher layer asks for is not held back by a default number of accelerators.
         (Some(count), Some(tensor))
-            if tensor.0 * ranks > count.0 && layer(o, "parallelism.tensor") > layer(o, "accelerator.count") =>
+            if tensor.0.saturating_mul(ranks) > count.0
+                && layer(o, "parallelism.tensor") > layer(o, "accelerator.count") =>
         {
-            s.accelerator.count = Some(Count(tensor.0 * ranks));
+            s.accelerator.count = Some(Count(tensor.0.saturating_mul(ranks)));
             derived(o, "accelerator.count", "parallelism.tensor");
         }
-        (Some(count), Some(tensor)) if count.0 != 0 && tensor.0 * ranks > count.0 => {
+        (Some(count), Some(tensor)) if count.0 != 0 && tensor.0.saturating_mul(ranks) > count.0 => {
             let span = o.get("parallelism.tensor").and_then(|o| o.span);
             let message = format!(
                 "tensor parallelism {tensor} times {ranks} local data parallel ranks needs {} accelerators; a pod has {count}",
-                tensor.0 * ranks
+                tensor.0.saturating_mul(ranks)
             );
             errors.push(Diagnostic::error(Problem::Conflict { message }, span));
         }
@@ -179,7 +184,13 @@ fn role(s: &mut Settings, name: &str, o: &mut Origins, errors: &mut Errors) {
     fill(&mut p.workers, Some(s.parallelism.workers), o, &path("parallelism.workers"), "parallelism.workers");
     let local = p.data_local.map_or(1, |l| l.0);
     let workers = p.workers.map_or(1, |w| w.0);
-    fill(&mut p.data, Some(Positive(local * workers)), o, &path("parallelism.data"), &path("parallelism.dataLocal"));
+    fill(
+        &mut p.data,
+        Some(Positive(local.saturating_mul(workers))),
+        o,
+        &path("parallelism.data"),
+        &path("parallelism.dataLocal"),
+    );
 
     let (tensor, count) = (path("parallelism.tensor"), path("accelerators"));
     let asks_for_spread = p.tensor.is_some() || is_set(o, &path("parallelism.dataLocal"));
@@ -194,17 +205,17 @@ fn role(s: &mut Settings, name: &str, o: &mut Origins, errors: &mut Errors) {
     if role.accelerator_resource == Some(AcceleratorResource::Cpu) {
         fill(&mut role.accelerators, Some(Count(0)), o, &count, &path("acceleratorResource"));
     } else if asks_for_spread && none.is_none() {
-        let product = p.tensor.map(|t| Count(t.0 * local));
+        let product = p.tensor.map(|t| Count(t.0.saturating_mul(local)));
         fill(&mut role.accelerators, product, o, &count, &tensor);
     }
     fill(&mut role.accelerators, s.accelerator.count, o, &count, "accelerator.count");
     let (Some(size), Some(given)) = (p.tensor, role.accelerators) else { return };
     // A chip of these has several cores, and each of them can be a rank.
     let cores = role.accelerator_resource.as_ref().and_then(AcceleratorResource::kind) == Some("google");
-    if asks_for_spread && !cores && given.0 != 0 && size.0 * local > given.0 {
+    if asks_for_spread && !cores && given.0 != 0 && size.0.saturating_mul(local) > given.0 {
         let message = format!(
             "tensor parallelism {size} times {local} local data parallel ranks of {name} needs {} accelerators; a pod has {given}",
-            size.0 * local
+            size.0.saturating_mul(local)
         );
         let span = o.get(&tensor).and_then(|o| o.span);
         errors.push(Diagnostic::error(Problem::Conflict { message }, span));
