@@ -126,6 +126,7 @@ fn every_used_setting_reaches_an_object() {
     for edition in editions::ALL {
         let before = compiled(edition.name, &base);
         let flat = before.resolved.flat();
+        let before = objects(&before);
         let mut without_effect = Vec::new();
         for field in fields() {
             let image_in_use = ["standalone.image", "images.benchmark", "storage.model.downloadImage"]
@@ -165,12 +166,10 @@ fn every_used_setting_reaches_an_object() {
             let before = if particular.is_empty() {
                 before.clone()
             } else {
-                compiled(
-                    edition.name,
-                    &base.iter().cloned().chain(particular.iter().map(|s| (*s).to_owned())).collect::<Vec<_>>(),
-                )
+                let base = base.iter().cloned().chain(particular.iter().map(|s| (*s).to_owned()));
+                objects(&compiled(edition.name, &base.collect::<Vec<_>>()))
             };
-            if objects(&compiled(edition.name, &sets)) == objects(&before) {
+            if objects(&compiled(edition.name, &sets)) == before {
                 without_effect.push(field.path.clone());
             }
         }
@@ -198,7 +197,9 @@ fn releases(c: &Compilation) -> String {
 fn every_setting_of_a_role_reaches_the_values_of_a_release() {
     for edition in editions::ALL {
         let base: Vec<String> = LLMD_BASE.iter().map(|s| (*s).to_owned()).collect();
-        let flat = compiled(edition.name, &base).resolved.flat();
+        let plain = compiled(edition.name, &base);
+        let flat = plain.resolved.flat();
+        let plain = releases(&plain);
         let mut without_effect = Vec::new();
         for field in fields() {
             let role = ["decode.", "prefill."].iter().find_map(|r| field.path.strip_prefix(r));
@@ -230,11 +231,12 @@ fn every_setting_of_a_role_reaches_the_values_of_a_release() {
             };
             let role = field.path.split('.').next().unwrap_or_default();
             let mut sets = base.clone();
+            let mut before = plain.clone();
             if setting == "preprocess" {
                 // The chart's own command has no shell to run it in.
                 sets.push(format!("{role}.modelCommand=custom"));
+                before = releases(&compiled(edition.name, &sets));
             }
-            let before = releases(&compiled(edition.name, &sets));
             sets.push(format!("{}={value}", field.path));
             if by_reference {
                 let told = format!("{:?}", compiled(edition.name, &sets).notes);

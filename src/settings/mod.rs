@@ -12,6 +12,7 @@ pub mod types;
 pub mod variables;
 
 pub use sections::{Section, Settings};
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// Who uses a setting.
@@ -92,5 +93,6 @@ pub fn fields() -> &'static [Field] {
 
 /// The position of a setting in [`fields`].
 pub fn field_index(path: &str) -> Option<usize> {
-    fields().iter().position(|f| f.path == path)
+    static INDEX: OnceLock<HashMap<&'static str, usize>> = OnceLock::new();
+    INDEX.get_or_init(|| fields().iter().enumerate().map(|(i, f)| (f.path.as_str(), i)).collect()).get(path).copied()
 }
