@@ -349,7 +349,9 @@ impl Planner<'_> {
             (Harness::InferencePerf, Some(threads)) => env.literal("RAYON_NUM_THREADS", &threads.to_string()),
             (Harness::Fmperf, _) => {
                 env.literal("LLMDBENCH_HARNESS_WORKLOAD_FILE", &format!("profiles/fmperf/{}", self.profile.file));
-                env.expanded("LLMDBENCH_FMPERF_JOB_ID", &format!("{stack}-$(LLMDBENCH_RUN_EXPERIMENT_ID)"));
+                let index = if h.parallelism.0 > 1 { "-$(JOB_COMPLETION_INDEX)" } else { "" };
+                let job = format!("{}-$(LLMDBENCH_RUN_EXPERIMENT_ID){index}", evaluation(stack));
+                env.expanded("LLMDBENCH_FMPERF_JOB_ID", &job);
             }
             (Harness::Nop, _) => self.env_of_nop(env, server),
             _ => {}
@@ -424,6 +426,11 @@ impl Planner<'_> {
 
 /// Ports of the Service of a standalone server that lead to its launcher, and to the server that the launcher starts.
 const LAUNCHER_SERVICE_PORTS: [u16; 2] = [81, 82];
+
+/// What the name of a job that fmperf starts by itself says of the stack: short, so that the whole name stays valid.
+pub fn evaluation(stack: &str) -> String {
+    names::hash(stack)[..6].to_owned()
+}
 
 /// A switch as the entry program reads it.
 fn word(on: bool) -> &'static str {

@@ -4,7 +4,7 @@ use super::engine::{self, to_template};
 use super::scripts;
 use crate::error::Diagnostic;
 use crate::plan::names;
-use crate::plan::run::{Access, Piece, Runs, Target};
+use crate::plan::run::{Access, Piece, Runs, Target, evaluation};
 use crate::settings::resolve::Resolved;
 use crate::tree::Value;
 
@@ -53,6 +53,7 @@ pub fn script(resolved: &Resolved, runs: &Runs, id: &str, files: &dyn Fn(&str) -
 }
 
 fn target(target: &Target, files: &Files) -> Value {
+    let evaluation = evaluation(&target.stack);
     let fields = [
         &target.stack,
         &target.label,
@@ -61,6 +62,7 @@ fn target(target: &Target, files: &Files) -> Value {
         &target.servers,
         &files.profile,
         &files.job,
+        &evaluation,
         &target.served_name,
     ];
     let pieces = target.pieces.iter().map(|piece| {

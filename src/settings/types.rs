@@ -439,9 +439,9 @@ text_setting!(
     LabelValue, "a label value (letters, digits, `-`, `_` and `.`, at most 63 characters)", |text| names::label_value(text)
 );
 text_setting!(
-    /// What the names of runs start with; part of names of folders.
-    RunPrefix, "the start of a name (lower case letters, digits and `-`, at most 30 characters)", |text| {
-        names::dns_label(text).and_then(|()| if text.len() <= 30 { Ok(()) } else { Err(format!("it has {} characters", text.len())) })
+    /// What the names of runs start with; part of names of folders and of objects.
+    RunPrefix, "the start of a name (lower case letters, digits and `-`, at most 10 characters)", |text| {
+        names::dns_label(text).and_then(|()| if text.len() <= 10 { Ok(()) } else { Err(format!("it has {} characters", text.len())) })
     }
 );
 text_setting!(

@@ -90,7 +90,7 @@ choose_targets() {
 
 # Reads the row $1 of a stack.
 read_target() {
-  IFS='|' read -r stack instance job endpoint servers profile_file job_file model <<< "$1"
+  IFS='|' read -r stack instance job endpoint servers profile_file job_file evaluation model <<< "$1"
   endpoint=${given[endpoint]:-$endpoint}
   model=${given[model]:-$model}
   folder=${harness}_${run-}_$stack
@@ -361,11 +361,16 @@ save_logs() {
     printf '(not to be had)\n' >> "$3"
 }
 
-# A job that fmperf started by itself; it has the name of this run.
+# Removes the jobs that fmperf started by itself; their names hold that of this run.
 remove_evaluation() {
+  local index name
   [[ $harness == fmperf ]] || return 0
-  "${kubectl[@]}" --request-timeout=60s delete job "lmbenchmark-evaluate-$stack-$run" --namespace "$harness_namespace" --ignore-not-found --wait=false > /dev/null ||
-    say "  $stack: the Job lmbenchmark-evaluate-$stack-$run may be left"
+  for ((index = 0; index < parallelism; index++)); do
+    name=lmbenchmark-evaluate-$evaluation-$run
+    if ((parallelism > 1)); then name+=-$index; fi
+    "${kubectl[@]}" --request-timeout=60s delete job "$name" --namespace "$harness_namespace" --ignore-not-found --wait=false > /dev/null ||
+      say "  $stack: the Job $name may be left"
+  done
 }
 
 # ---------------------------------------------------------------- results of the run

@@ -253,6 +253,16 @@ def test_nop_is_told_where_the_launcher_of_servers_answers(tmp_path):
     assert job["spec"]["template"]["spec"]["automountServiceAccountToken"] is True
 
 
+def test_jobs_that_fmperf_starts_have_names_that_are_valid_and_known_to_the_script(tmp_path):
+    out = bundle(tmp_path / "out", "-c", "minimal", "-l", "fmperf", *FMPERF, "--set", "harness.parallelism=2", "--set", "harness.runPrefix=nightly-10")
+    (job,) = objects_of_run(out)["Job"]
+    run = "nightly-10-20261124-171334-29bc"
+    name = environment(job)["LLMDBENCH_FMPERF_JOB_ID"].replace("$(LLMDBENCH_RUN_EXPERIMENT_ID)", run).replace("$(JOB_COMPLETION_INDEX)", "12")
+    assert len(f"lmbenchmark-evaluate-{name}") <= 63
+    target = next(line for line in (out / "run.sh").read_text().splitlines() if line.startswith("  'standalone-opt-125m"))
+    assert f"lmbenchmark-evaluate-{target.split('|')[7]}-{run}-12" == f"lmbenchmark-evaluate-{name}"
+
+
 def test_variables_of_the_original_are_known(tmp_path):
     (tmp_path / "s.sh").write_text(
         "export LLMDBENCH_DEPLOY_METHODS=standalone\nexport LLMDBENCH_DEPLOY_MODEL_LIST=facebook/opt-125m\n"
