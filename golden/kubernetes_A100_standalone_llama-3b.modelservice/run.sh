@@ -24,9 +24,9 @@ scrapes=''
 timeout_run=3600
 timeout_wait=900
 
-# STACK|INSTANCE|JOB AND CONFIGMAP|ENDPOINT|LABELS OF ITS SERVERS|FILE OF THE CONFIGMAP|FILE OF THE JOB|SERVED MODEL
+# STACK|INSTANCE|JOB AND CONFIGMAP|ENDPOINT|LABELS OF ITS SERVERS|FILE OF THE CONFIGMAP|FILE OF THE JOB|NAME OF WHAT FMPERF STARTS|SERVED MODEL
 targets=(
-  'llm-d-llama-3-2-3b-instruct-7b223ae5|llama-3-2-3b-instruct-7b223ae5|llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5|http://infra-llmdbench-inference-gateway.filled-in.svc.cluster.local:80/meta-llama/llama-3.2-3b-instruct|llm-d.ai/model=llmdbench-llama-3-2-3b-in-9cc74018|run/manifests/11-001-configmap-llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5.yaml|run/manifests/11-002-job-llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5.yaml|meta-llama/Llama-3.2-3B-Instruct'
+  'llm-d-llama-3-2-3b-instruct-7b223ae5|llama-3-2-3b-instruct-7b223ae5|llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5|http://infra-llmdbench-inference-gateway.filled-in.svc.cluster.local:80/meta-llama/llama-3.2-3b-instruct|llm-d.ai/model=llmdbench-llama-3-2-3b-in-9cc74018|run/manifests/11-001-configmap-llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5.yaml|run/manifests/11-002-job-llmdbench-run-llm-d-llama-3-2-3b-instruct-7b223ae5.yaml|e6c1d5|meta-llama/Llama-3.2-3B-Instruct'
 )
 
 # The workload profile of stack $1, sent to the endpoint $2 and the model $3.
@@ -645,7 +645,7 @@ choose_targets() {
 
 # Reads the row $1 of a stack.
 read_target() {
-  IFS='|' read -r stack instance job endpoint servers profile_file job_file model <<< "$1"
+  IFS='|' read -r stack instance job endpoint servers profile_file job_file evaluation model <<< "$1"
   endpoint=${given[endpoint]:-$endpoint}
   model=${given[model]:-$model}
   folder=${harness}_${run-}_$stack
@@ -916,11 +916,16 @@ save_logs() {
     printf '(not to be had)\n' >> "$3"
 }
 
-# A job that fmperf started by itself; it has the name of this run.
+# Removes the jobs that fmperf started by itself; their names hold that of this run.
 remove_evaluation() {
+  local index name
   [[ $harness == fmperf ]] || return 0
-  "${kubectl[@]}" --request-timeout=60s delete job "lmbenchmark-evaluate-$stack-$run" --namespace "$harness_namespace" --ignore-not-found --wait=false > /dev/null ||
-    say "  $stack: the Job lmbenchmark-evaluate-$stack-$run may be left"
+  for ((index = 0; index < parallelism; index++)); do
+    name=lmbenchmark-evaluate-$evaluation-$run
+    if ((parallelism > 1)); then name+=-$index; fi
+    "${kubectl[@]}" --request-timeout=60s delete job "$name" --namespace "$harness_namespace" --ignore-not-found --wait=false > /dev/null ||
+      say "  $stack: the Job $name may be left"
+  done
 }
 
 # ---------------------------------------------------------------- results of the run

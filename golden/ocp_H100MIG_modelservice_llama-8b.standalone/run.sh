@@ -24,9 +24,9 @@ scrapes=''
 timeout_run=3600
 timeout_wait=900
 
-# STACK|INSTANCE|JOB AND CONFIGMAP|ENDPOINT|LABELS OF ITS SERVERS|FILE OF THE CONFIGMAP|FILE OF THE JOB|SERVED MODEL
+# STACK|INSTANCE|JOB AND CONFIGMAP|ENDPOINT|LABELS OF ITS SERVERS|FILE OF THE CONFIGMAP|FILE OF THE JOB|NAME OF WHAT FMPERF STARTS|SERVED MODEL
 targets=(
-  'standalone-llama-3-1-8b-instruct-08a20b29|llama-3-1-8b-instruct-08a20b29|llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd|http://llmdbench-llama-3-1-8b-instruct-08a20b29.llmdbench.svc.cluster.local:80|app.kubernetes.io/part-of=llmdbench,app.kubernetes.io/instance=llama-3-1-8b-instruct-08a20b29,app.kubernetes.io/component=model-server|run/manifests/11-001-configmap-llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd.yaml|run/manifests/11-002-job-llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd.yaml|meta-llama/Llama-3.1-8B-Instruct'
+  'standalone-llama-3-1-8b-instruct-08a20b29|llama-3-1-8b-instruct-08a20b29|llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd|http://llmdbench-llama-3-1-8b-instruct-08a20b29.llmdbench.svc.cluster.local:80|app.kubernetes.io/part-of=llmdbench,app.kubernetes.io/instance=llama-3-1-8b-instruct-08a20b29,app.kubernetes.io/component=model-server|run/manifests/11-001-configmap-llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd.yaml|run/manifests/11-002-job-llmdbench-run-standalone-llama-3-1-8b-instr-4f48e6cd.yaml|087566|meta-llama/Llama-3.1-8B-Instruct'
 )
 
 # The workload profile of stack $1, sent to the endpoint $2 and the model $3.
@@ -678,7 +678,7 @@ choose_targets() {
 
 # Reads the row $1 of a stack.
 read_target() {
-  IFS='|' read -r stack instance job endpoint servers profile_file job_file model <<< "$1"
+  IFS='|' read -r stack instance job endpoint servers profile_file job_file evaluation model <<< "$1"
   endpoint=${given[endpoint]:-$endpoint}
   model=${given[model]:-$model}
   folder=${harness}_${run-}_$stack
@@ -949,11 +949,16 @@ save_logs() {
     printf '(not to be had)\n' >> "$3"
 }
 
-# A job that fmperf started by itself; it has the name of this run.
+# Removes the jobs that fmperf started by itself; their names hold that of this run.
 remove_evaluation() {
+  local index name
   [[ $harness == fmperf ]] || return 0
-  "${kubectl[@]}" --request-timeout=60s delete job "lmbenchmark-evaluate-$stack-$run" --namespace "$harness_namespace" --ignore-not-found --wait=false > /dev/null ||
-    say "  $stack: the Job lmbenchmark-evaluate-$stack-$run may be left"
+  for ((index = 0; index < parallelism; index++)); do
+    name=lmbenchmark-evaluate-$evaluation-$run
+    if ((parallelism > 1)); then name+=-$index; fi
+    "${kubectl[@]}" --request-timeout=60s delete job "$name" --namespace "$harness_namespace" --ignore-not-found --wait=false > /dev/null ||
+      say "  $stack: the Job $name may be left"
+  done
 }
 
 # ---------------------------------------------------------------- results of the run
