@@ -173,3 +173,13 @@ fn a_route_of_openshift_leads_to_the_service_of_the_class() {
         assert_eq!(route.object.value.at(&["spec", "to", "name"]), Some(&service.into()));
     }
 }
+
+#[test]
+fn ports_that_no_request_reaches_are_told() {
+    let custom = ["prefill.modelCommand=custom", "prefill.args=[--port, '8200']", "prefill.replicas=1"];
+    assert!(notes(&compiled("2026-11", &custom)).contains("prefill answers on port 8200, and the pool"));
+    let decode = ["decode.modelCommand=custom", "decode.port=8000", "decode.args=[--port, '8000']"];
+    assert!(notes(&compiled("2026-11", &decode)).contains("both listen on port 8000"));
+    let off = [&decode[..], &["routingSidecar.enabled=false"]].concat();
+    assert!(!notes(&compiled("2026-11", &off)).contains("both listen"));
+}

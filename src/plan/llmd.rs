@@ -302,6 +302,34 @@ impl Planner<'_> {
         }
     }
 
+    /// Tells of ports that no request reaches, or that two would listen on.
+    fn check_ports(&mut self, decode: &Role, prefill: &Role, pool_port: u16) {
+        let sidecar = self.resolved.settings.routing_sidecar.enabled.0;
+        let (answers, asked) = (prefill.server.port, pool_port);
+        let told = [
+            (
+                sidecar && decode.replicas > 0 && decode.server.port == pool_port,
+                "decode.args",
+                format!(
+                    "decode and the routing sidecar before it both listen on port {asked}: one of them cannot start"
+                ),
+                "let decode answer on `vllm.metricsPort`, or set `routingSidecar.enabled` to `false`",
+            ),
+            (
+                prefill.replicas > 0 && answers != asked,
+                "prefill.args",
+                format!("prefill answers on port {answers}, and the pool sends requests to {asked}: none arrives"),
+                "let prefill answer on `vllm.port`; no sidecar stands before it",
+            ),
+        ];
+        for (_, path, message, hint) in told.into_iter().filter(|(so, ..)| *so) {
+            let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)).with_hint(hint);
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
     /// Routes tell models by their paths, which are in lower case.
     fn distinct_paths(&mut self) {
         let mut seen: Vec<String> = Vec::new();
@@ -407,21 +435,8 @@ impl Planner<'_> {
         });
         let [Some(decode), Some(prefill)] = roles else { return None };
         let picker = picker?;
-        if s.routing_sidecar.enabled.0 && decode.1.replicas > 0 && decode.1.server.port == s.vllm.port.0 {
-            let message = format!(
-                "decode and the routing sidecar before it both listen on port {}: one of them cannot start",
-                s.vllm.port
-            );
-            let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span("decode.args"));
-            if !self.notes.contains(&note) {
-                self.notes.push(
-                    note.with_hint(
-                        "let decode answer on `vllm.metricsPort`, or set `routingSidecar.enabled` to `false`",
-                    ),
-                );
-            }
-        }
         let pool_port = if s.routing_sidecar.enabled.0 { s.vllm.port.0 } else { decode.1.server.port };
+        self.check_ports(&decode.1, &prefill.1, pool_port);
         let from_volume = s.modelservice.uri_protocol == UriProtocol::Pvc || self.standalone_too();
         let uri = if from_volume {
             format!("pvc://{}/models/{}", s.storage.model.claim_name, model.name)

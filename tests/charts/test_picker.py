@@ -158,6 +158,20 @@ def test_the_api_of_the_pool_is_that_of_the_route(chart, version, api, tmp_path)
         assert pool["spec"].get("targetPortNumber", pool["spec"].get("targetPorts", [{}])[0].get("number")) == 8000
 
 
+@pytest.mark.parametrize("chart, version", POOLS)
+@pytest.mark.parametrize("gateway", ["gke", "gke-l7-regional-external-managed", "agentgateway", "kgateway"])
+def test_policies_of_gke_are_for_pools_that_exist(chart, version, gateway, tmp_path):
+    objects = rendered(tmp_path, {"gateway.className": gateway}, chart, version)
+    gke = gateway.startswith("gke")
+    if gke:
+        [made] = named(objects, "Gateway").values()
+        assert made["spec"]["gatewayClassName"] == "gke-l7-regional-external-managed"
+    policies = [o for o in objects if o["kind"] in ("HealthCheckPolicy", "GCPBackendPolicy")]
+    assert len(policies) == (4 if gke else 0)
+    assert {p["spec"]["targetRef"]["name"] for p in policies} <= set(named(objects, "InferencePool"))
+    assert not named(objects, "DestinationRule")
+
+
 @pytest.mark.parametrize("version", versions("llm-d-infra"))
 @pytest.mark.parametrize("gateway", ["istio", "kgateway"])
 def test_the_gateway_has_its_service_and_resources(version, gateway, tmp_path):
