@@ -103,7 +103,7 @@ pub fn bundle(
     if !releases.is_empty() {
         files.push(file(
             "helm/helmfile.yaml".into(),
-            helmfile::helmfile(&releases, u64::from(resolved.settings.timeouts.ready.0)).to_yaml(),
+            helmfile::helmfile(&releases, part_of, ready).to_yaml(),
         ));
     }
     let (of_runs, of_stacks): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| m.object.half == Half::Run);

@@ -8,7 +8,7 @@ use crate::tree::{Map, Value};
 /// An OCI chart is referred to directly; a repository is listed once for each alias. Helm waits `ready_seconds` for the
 /// pods of a release, since its own five minutes are too short to load a large model. The namespace is an object of
 /// the bundle, so Helm does not create it.
-pub fn helmfile(releases: &[Release], ready_seconds: u64) -> Value {
+pub fn helmfile(releases: &[Release], part_of: &str, ready_seconds: u64) -> Value {
     let mut repositories = Map::new();
     for release in releases {
         if let ChartSource::Repository { alias, url, .. } = &release.chart {
@@ -20,11 +20,11 @@ pub fn helmfile(releases: &[Release], ready_seconds: u64) -> Value {
     if !repositories.is_empty() {
         file.insert("repositories".into(), Value::List(repositories.into_values().collect()));
     }
-    file.insert("releases".into(), Value::List(releases.iter().map(|r| entry(r, ready_seconds)).collect()));
+    file.insert("releases".into(), Value::List(releases.iter().map(|r| entry(r, part_of, ready_seconds)).collect()));
     Value::Map(file)
 }
 
-fn entry(release: &Release, ready_seconds: u64) -> Value {
+fn entry(release: &Release, part_of: &str, ready_seconds: u64) -> Value {
     let mut entry = Map::new();
     entry.insert("name".into(), release.name.as_str().into());
     entry.insert("namespace".into(), release.namespace.as_str().into());
@@ -38,7 +38,10 @@ fn entry(release: &Release, ready_seconds: u64) -> Value {
     entry.insert("values".into(), vec![format!("{}/values.yaml", release.name)].into());
     entry.insert("wait".into(), true.into());
     entry.insert("timeout".into(), ready_seconds.into());
-    entry.insert("labels".into(), [("managed-by", "llmdbench")].into());
+    // Helm keeps them with the release: they say whose it is.
+    let labels = [("app.kubernetes.io/managed-by", "llmdbench"), ("app.kubernetes.io/part-of", part_of)];
+    entry.insert("labels".into(), labels.into());
+    entry.insert("syncReleaseLabels".into(), true.into());
     Value::Map(entry)
 }
 
@@ -53,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_repository_is_listed_once_and_an_oci_chart_is_a_direct_reference() {
-        let file = written(&helmfile(&stack(), 900));
+        let file = written(&helmfile(&stack(), "demo", 900));
         let repositories = file.get("repositories").unwrap().items();
         assert_eq!(repositories.len(), 1);
         assert_eq!(repositories[0].get("name"), Some(&"llm-d-modelservice".into()));
@@ -65,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_release_says_what_it_needs_and_where_its_values_are() {
-        let file = written(&helmfile(&stack(), 900));
+        let file = written(&helmfile(&stack(), "demo", 900));
         let release = &file.get("releases").unwrap().items()[1];
         assert_eq!(release.get("name"), Some(&"ms-a".into()));
         assert_eq!(release.get("namespace"), Some(&"ns".into()));
@@ -75,12 +78,14 @@ mod tests {
         assert_eq!(release.get("createNamespace"), Some(&Value::Bool(false)));
         assert_eq!(release.get("wait"), Some(&Value::Bool(true)));
         assert_eq!(release.get("timeout"), Some(&900_u64.into()));
-        assert_eq!(release.at(&["labels", "managed-by"]), Some(&"llmdbench".into()));
+        assert_eq!(release.at(&["labels", "app.kubernetes.io/managed-by"]), Some(&"llmdbench".into()));
+        assert_eq!(release.at(&["labels", "app.kubernetes.io/part-of"]), Some(&"demo".into()));
+        assert_eq!(release.get("syncReleaseLabels"), Some(&Value::Bool(true)));
     }
 
     #[test]
     fn without_repositories_and_needs_the_keys_are_left_out() {
-        let file = written(&helmfile(&stack()[4..], 900));
+        let file = written(&helmfile(&stack()[4..], "demo", 900));
         assert_eq!(file.get("repositories"), None);
         assert_eq!(file.get("releases").unwrap().items()[0].get("needs"), None);
     }

@@ -203,7 +203,7 @@ fn release_rows(releases: &[Release]) -> Vec<Value> {
 /// Where each stack answers, as which model, and what a completion is asked with.
 fn stacks(content: &Content<'_>) -> Vec<Value> {
     let namespace = content.resolved.settings.namespace.0.as_str();
-    let stack = |method: &str, target: &str, path: &str, model: &str| {
+    let stack = |method: &str, target: [&str; 3], model: &str| {
         let body: Map = [
             ("model", Value::from(model)),
             ("prompt", Value::from("San Francisco is a")),
@@ -213,18 +213,18 @@ fn stacks(content: &Content<'_>) -> Vec<Value> {
         .into();
         let body = Value::Map(body).to_json_line();
         Value::from([
-            ("row", row(&[method, namespace, target, path])),
+            ("row", row(&[method, namespace, target[0], target[1], target[2]])),
             ("model", Value::from(model)),
             ("body", Value::from(body)),
         ])
     };
-    let standalone = content.plan.stacks.iter().map(|s| stack("standalone", &s.name, "", s.model.served_name()));
+    let standalone = content.plan.stacks.iter().map(|s| stack("standalone", [&s.name, "", ""], s.model.served_name()));
     let class = &content.resolved.settings.gateway.class_name.0;
     let llmd = content.plan.llmd.iter().flat_map(|l| {
         let service = llmd::gateway_service(&l.gateway, class).unwrap_or_default();
         l.stacks.iter().map(move |s| {
             let name = s.model.served_name();
-            stack("modelservice", &service, &format!("/{}", name.to_lowercase()), name)
+            stack("modelservice", [&service, &format!("/{}", name.to_lowercase()), &l.gateway], name)
         })
     });
     standalone.chain(llmd).collect()
