@@ -101,10 +101,7 @@ pub fn bundle(
         files.push(file(format!("helm/{}/values.yaml", release.name).into(), release.values.to_yaml()));
     }
     if !releases.is_empty() {
-        files.push(file(
-            "helm/helmfile.yaml".into(),
-            helmfile::helmfile(&releases, part_of, ready).to_yaml(),
-        ));
+        files.push(file("helm/helmfile.yaml".into(), helmfile::helmfile(&releases, part_of, ready).to_yaml()));
     }
     let (of_runs, of_stacks): (Vec<_>, Vec<_>) = manifests.iter().partition(|m| m.object.half == Half::Run);
     files.push(file("kustomization.yaml".into(), kustomization(&of_stacks, "").to_yaml()));

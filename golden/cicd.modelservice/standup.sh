@@ -51,9 +51,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'modelservice|llmdbenchcicd|infra-llmdbenchcicd-inference-gateway|/facebook/opt-125m' facebook/opt-125m '{"model":"facebook/opt-125m","prompt":"San Francisco is a","max_tokens":8}'
+  'modelservice|llmdbenchcicd|infra-llmdbenchcicd-inference-gateway|/facebook/opt-125m|infra-llmdbenchcicd-inference-gateway' facebook/opt-125m '{"model":"facebook/opt-125m","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things

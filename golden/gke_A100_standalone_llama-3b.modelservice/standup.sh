@@ -51,9 +51,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'modelservice|llmdbench|infra-llmdbench-inference-gateway|/meta-llama/llama-3.2-1b-instruct' meta-llama/Llama-3.2-1B-Instruct '{"model":"meta-llama/Llama-3.2-1B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
+  'modelservice|llmdbench|infra-llmdbench-inference-gateway|/meta-llama/llama-3.2-1b-instruct|infra-llmdbench-inference-gateway' meta-llama/Llama-3.2-1B-Instruct '{"model":"meta-llama/Llama-3.2-1B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things

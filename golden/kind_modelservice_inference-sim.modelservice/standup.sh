@@ -49,9 +49,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'modelservice|llmdbench|infra-llmdbench-inference-gateway|/facebook/opt-125m' facebook/opt-125m '{"model":"facebook/opt-125m","prompt":"San Francisco is a","max_tokens":8}'
+  'modelservice|llmdbench|infra-llmdbench-inference-gateway|/facebook/opt-125m|infra-llmdbench-inference-gateway' facebook/opt-125m '{"model":"facebook/opt-125m","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things

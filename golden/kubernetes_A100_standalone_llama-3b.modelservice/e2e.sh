@@ -53,9 +53,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'modelservice|filled-in|infra-llmdbench-inference-gateway|/meta-llama/llama-3.2-3b-instruct' meta-llama/Llama-3.2-3B-Instruct '{"model":"meta-llama/Llama-3.2-3B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
+  'modelservice|filled-in|infra-llmdbench-inference-gateway|/meta-llama/llama-3.2-3b-instruct|infra-llmdbench-inference-gateway' meta-llama/Llama-3.2-3B-Instruct '{"model":"meta-llama/Llama-3.2-3B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things

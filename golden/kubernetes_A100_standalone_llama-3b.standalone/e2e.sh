@@ -52,9 +52,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'standalone|filled-in|llmdbench-llama-3-2-3b-instruct-7b223ae5|' meta-llama/Llama-3.2-3B-Instruct '{"model":"meta-llama/Llama-3.2-3B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
+  'standalone|filled-in|llmdbench-llama-3-2-3b-instruct-7b223ae5||' meta-llama/Llama-3.2-3B-Instruct '{"model":"meta-llama/Llama-3.2-3B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things

@@ -50,9 +50,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'standalone|llmdbench|llmdbench-llama-3-1-8b-instruct-08a20b29|' meta-llama/Llama-3.1-8B-Instruct '{"model":"meta-llama/Llama-3.1-8B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
+  'standalone|llmdbench|llmdbench-llama-3-1-8b-instruct-08a20b29||' meta-llama/Llama-3.1-8B-Instruct '{"model":"meta-llama/Llama-3.1-8B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things
@@ -581,7 +581,7 @@ Asks each stack of this bundle for its models and for a completion, through its 
 gateway's), which is forwarded to this machine for as long as it takes.
 
   --context NAME      the context of kubectl; without it the current one, read once
-  --stack NAME        only the stack with this Service or Gateway
+  --stack NAME        only the stacks behind this Service or Gateway
   --timeout SECONDS   how long a stack may take to answer, $timeout_wait without it
   -n, --dry-run       print what would be done; nothing is asked and nothing is touched
 
@@ -624,7 +624,7 @@ forward() {
 
 # Asks $1 of the forwarded stack; $2, where given, is what is posted. The answer is in `reply`, in one line without blanks.
 ask_stack() {
-  local words=(--silent --show-error --fail-with-body --max-time 120 "http://127.0.0.1:$port$1") said
+  local words=(--silent --show-error --fail-with-body --max-time 120 "$base$1") said
   [[ -z ${2-} ]] || words+=(--header 'Content-Type: application/json' --data-binary @-)
   if said=$(printf '%s' "${2-}" | curl "${words[@]}" 2>&1); then
     reply=${said//[[:space:]]/}
@@ -635,8 +635,38 @@ ask_stack() {
   return 1
 }
 
+# The Service that the controller of Gateway $2 in namespace $1 made for it, in `service`; where there is none, the
+# Gateway's address, in `base`.
+find_gateway() {
+  local found_services
+  poll get services --namespace "$1" --selector "gateway.networking.k8s.io/gateway-name=$2" \
+    --output 'go-template={{range .items}}{{.metadata.name}} {{end}}' || { reason="no answer from the API server"; return 1; }
+  found_services=${answer% }
+  case $found_services in
+    *' '*)
+      reason="Gateway $1/$2 has several Services: $found_services"
+      return 1
+      ;;
+    ?*) service=$found_services ;;
+    *)
+      [[ -z $service ]] || return 0
+      poll get gateway.gateway.networking.k8s.io "$2" --namespace "$1" --ignore-not-found \
+        --output 'go-template={{with .status}}{{range .addresses}}{{.value}} {{end}}{{end}}' || { reason="no answer from the API server"; return 1; }
+      base=${answer%% *}
+      [[ -n $base ]] || { reason="Gateway $1/$2 has no Service and no address yet"; return 1; }
+      [[ $base != *:* ]] || base="[$base]"
+      base=http://$base
+      ;;
+  esac
+}
+
 stack_check() {
-  forward "$ns" "$service" || return 0
+  base=
+  [[ -z $gateway ]] || find_gateway "$ns" "$gateway" || return 0
+  if [[ -z $base ]]; then
+    forward "$ns" "$service" || return 0
+    base=http://127.0.0.1:$port
+  fi
   ask_stack "$path/v1/models" || return 0
   if [[ $reply != *"\"id\":\"$model\""* ]]; then
     reason="it does not serve $model; it lists: ${reply:0:300}"
@@ -651,11 +681,13 @@ stack_check() {
 }
 
 check_services() {
-  local i ns service path _method
+  local i ns service path gateway _method
   for ((i = 0; i < ${#stacks[@]}; i += 3)); do
-    IFS='|' read -r _method ns service path <<< "${stacks[i]}"
-    [[ -n $service ]] || continue
-    check_rights "get||services||$ns|$service" "list||pods||$ns|" "create||pods|portforward|$ns|"
+    IFS='|' read -r _method ns service path gateway <<< "${stacks[i]}"
+    if [[ -n $gateway ]]; then
+      check_rights "list||services||$ns|" "get|gateway.networking.k8s.io|gateways||$ns|$gateway"
+    fi
+    check_rights "get||services||$ns|$service" "get||pods||$ns|" "list||pods||$ns|" "create||pods|portforward|$ns|"
   done
   stop_at_problems
 }
@@ -670,20 +702,18 @@ if ! dry_run; then
 fi
 answered=0
 for ((i = 0; i < ${#stacks[@]}; i += 3)); do
-  IFS='|' read -r method ns service path <<< "${stacks[i]}"
+  IFS='|' read -r method ns service path gateway <<< "${stacks[i]}"
   model=${stacks[i + 1]} body=${stacks[i + 2]}
-  [[ -z ${given[stack]-} || ${given[stack]} == "$service" ]] || continue
-  if [[ -z $service ]]; then
-    say "  $model ($method): the gateway has no Service in the cluster, and is not asked"
-    continue
-  fi
+  target=${gateway:-$service}
+  [[ -z ${given[stack]-} || ${given[stack]} == "$target" ]] || continue
   answered=$((answered + 1))
   if dry_run; then
-    say "  would ask service $ns/$service at $path/v1 for a completion of $model"
+    say "  would ask ${gateway:+gateway }$ns/$target at $path/v1 for a completion of $model"
     continue
   fi
-  await "service $ns/$service, a completion of $model" "$(seconds "$timeout_wait")" stack_check "$KUBECTL --context $context port-forward --namespace $ns service/$service 8080:80"
+  await "${gateway:+gateway }$ns/$target, a completion of $model" "$(seconds "$timeout_wait")" stack_check \
+    "$KUBECTL --context $context get pods,services --namespace $ns; $KUBECTL --context $context port-forward --namespace $ns service/${service:-NAME} 8080:80"
   stop_forwarding
 done
-((answered)) || [[ -z ${given[stack]-} ]] || wrong "no stack is called \`${given[stack]}\`"
-say "smoketest: $answered stacks answered, after $SECONDS s"
+((answered)) || wrong "no stack is called \`${given[stack]-}\`"
+if dry_run; then say "smoketest: shown, not done"; else say "smoketest: $answered stacks answered, after $SECONDS s"; fi

@@ -50,9 +50,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'standalone|my-models|try-it-opt-125m-8139fc6d|' facebook/opt-125m '{"model":"facebook/opt-125m","prompt":"San Francisco is a","max_tokens":8}'
+  'standalone|my-models|try-it-opt-125m-8139fc6d||' facebook/opt-125m '{"model":"facebook/opt-125m","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things

@@ -50,9 +50,9 @@ releases=(
 )
 releases_as=helm
 
-# Stacks: METHOD|NAMESPACE|SERVICE OR GATEWAY|PATH, and for each its model and the body of a completion.
+# Stacks: METHOD|NAMESPACE|SERVICE|PATH|GATEWAY, and for each its model and the body of a completion.
 stacks=(
-  'standalone|llmdbench|llmdbench-llama-3-1-8b-instruct-08a20b29|' meta-llama/Llama-3.1-8B-Instruct '{"model":"meta-llama/Llama-3.1-8B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
+  'standalone|llmdbench|llmdbench-llama-3-1-8b-instruct-08a20b29||' meta-llama/Llama-3.1-8B-Instruct '{"model":"meta-llama/Llama-3.1-8B-Instruct","prompt":"San Francisco is a","max_tokens":8}'
 )
 
 # ---------------------------------------------------------------- options, context, talking, changing things
