@@ -26,7 +26,7 @@ CLUSTER = Path(__file__).resolve().parent / "cluster"
 RESTLESS = ("Event", "Lease", "ComponentStatus")
 TOKEN = "hf_PlantedTokenThatMustNotBeSeen01234"
 # Seconds that a script may take in all.
-LIMIT = 120
+LIMIT = 300
 BOTH = [pytest.param("standalone", id="standalone"), pytest.param("modelservice", id="llm-d", marks=needs_charts)]
 
 
