@@ -77,8 +77,15 @@ pub type Version = (u32, u32, u32);
 static RENAMED: &[(&str, Version, &str, Version)] =
     &[("--disable-log-requests", (0, 17, 0), "--no-enable-log-requests", (0, 10, 1))];
 
-/// vLLM in the images of llm-d, by the first release of llm-d that has it (the component tables of its releases).
-static OF_LLMD: &[(Version, &str)] = &[((0, 9, 0), "v0.26.0"), ((0, 8, 0), "v0.23.0"), ((0, 7, 0), "v0.19.1")];
+/// vLLM in the images of llm-d, by the first release of llm-d that has it (the component tables of its releases; the
+/// original of 2025-08 for the oldest). What the releases between hold reads every spelling.
+static OF_LLMD: &[(Version, &str)] = &[
+    ((0, 9, 0), "v0.26.0"),
+    ((0, 8, 0), "v0.23.0"),
+    ((0, 7, 0), "v0.19.1"),
+    ((0, 3, 0), ""),
+    ((0, 0, 0), "v0.10.0"),
+];
 
 /// The version of vLLM in an image, as a tag; empty where its name and tag do not say.
 pub fn vllm_version(image: &str) -> &str {
@@ -131,7 +138,7 @@ mod tests {
         let spelled = |tag| vllm_option("--disable-log-requests", tag);
         assert_eq!(vllm_version("docker.io/vllm/vllm-openai:v0.8.5@sha256:0"), "v0.8.5@sha256:0");
         assert_eq!(vllm_version("ghcr.io/llm-d/llm-d-cuda:v0.8.1"), "v0.23.0");
-        // What these releases hold reads both spellings.
+        assert_eq!(vllm_version("ghcr.io/llm-d/llm-d:v0.2.0"), "v0.10.0");
         assert_eq!(vllm_version("ghcr.io/llm-d/llm-d-cuda:v0.5.1"), "");
         assert_eq!(vllm_version("localhost:5000/server"), "");
         assert_eq!(spelled("v0.8.5"), "--disable-log-requests");

@@ -76,12 +76,25 @@ fn second_of_chart(chart: PoolChart) -> Option<(&'static str, &'static [&'static
 /// The name that the first charts had for the scorers which are the default ones since.
 const OLD_SCORERS: &str = "plugins-v2";
 
+/// The preset that stands for it where the picker is older than the chart.
+const IN_ITS_PLACE: &str = "balanced";
+
 /// The file that ours are written to.
 const FILE: &str = "plugins.yaml";
 
 /// Flags that charts write themselves.
 const TAKEN: &[&str] =
     &["pool-name", "pool-namespace", "pool-group", "config-file", "config-text", "ha-enable-leader-election"];
+
+/// The plugins that the version of a published picker does not have; none of a picker that is not published.
+fn unknown<'t>(types: &'t [String], image: &[String; 4]) -> Vec<(&'t str, &'static picker::plugins::PluginType)> {
+    let [_, repository, name, tag] = image;
+    let router = matches!(name.as_str(), "llm-d-inference-scheduler" | "llm-d-router-endpoint-picker");
+    let gaie = name == "epp" && repository.ends_with("gateway-api-inference-extension");
+    let Some(tag) = catalogue::version(tag).filter(|_| router || gaie) else { return Vec::new() };
+    let plugins = types.iter().filter_map(|t| Some((t.as_str(), picker::plugins::find(t)?)));
+    plugins.filter(|(_, plugin)| !plugin.is_in(router, tag)).collect()
+}
 
 impl Planner<'_> {
     /// Plans the picker of a stack; errors are collected.
@@ -235,17 +248,33 @@ impl Planner<'_> {
                 return None;
             }
         };
-        let types: Vec<String> = match (&spread, chart) {
-            (Some(config), _) => {
-                let types = config.get("plugins").map_or(&[][..], Value::items).iter();
-                types.filter_map(|p| Some(p.get("type")?.as_str()?.to_owned())).collect()
-            }
-            (None, _) if of_chart.is_some() => {
-                of_chart.map_or(&[][..], |(_, types)| types).iter().map(|t| (*t).to_owned()).collect()
-            }
-            (None, PoolChart::Gaie(pool)) => pool.default_plugins().iter().map(|t| (*t).to_owned()).collect(),
-            (None, PoolChart::Router) => CURRENT_DEFAULT_PLUGINS.iter().map(|t| (*t).to_owned()).collect(),
+        let types_of = |config: &Value| -> Vec<String> {
+            let types = config.get("plugins").map_or(&[][..], Value::items).iter();
+            types.filter_map(|p| Some(p.get("type")?.as_str()?.to_owned())).collect()
         };
+        let own = match (of_chart, chart) {
+            (Some((_, types)), _) => types,
+            (None, PoolChart::Gaie(pool)) => pool.default_plugins(),
+            (None, PoolChart::Router) => CURRENT_DEFAULT_PLUGINS,
+        };
+        let own: Vec<String> = own.iter().map(|t| (*t).to_owned()).collect();
+        let spread = match (spread, presets::find(IN_ITS_PLACE)) {
+            (None, Ok(config)) if !unknown(&own, image).is_empty() && unknown(&types_of(&config), image).is_empty() => {
+                let message = format!(
+                    "the picker `{}:{}` has no plugin `{}` of the chart's own configuration; preset `{IN_ITS_PLACE}` is in its place",
+                    image[2],
+                    image[3],
+                    unknown(&own, image)[0].0
+                );
+                let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span(PATH));
+                if !self.notes.contains(&note) {
+                    self.notes.push(note);
+                }
+                Some(config)
+            }
+            (spread, _) => spread,
+        };
+        let types = spread.as_ref().map_or(own, types_of);
         self.known_to_image(&types, image);
         let api = if matches!(chart, PoolChart::Router) { Api::Router } else { Api::Gaie };
         Some(match spread {
@@ -256,22 +285,10 @@ impl Planner<'_> {
 
     /// Plugins that the version of a published picker does not have stop it at its start.
     fn known_to_image(&mut self, types: &[String], image: &[String; 4]) {
-        let [_, repository, name, tag] = image;
-        let Some(tag) = catalogue::version(tag) else { return };
-        let router = matches!(name.as_str(), "llm-d-inference-scheduler" | "llm-d-router-endpoint-picker");
-        let gaie = name == "epp" && repository.ends_with("gateway-api-inference-extension");
-        if !router && !gaie {
-            return;
-        }
-        for kind in types {
-            let Some(plugin) = picker::plugins::find(kind) else { continue };
-            if !plugin.is_in(router, tag) {
-                let what =
-                    format!("the endpoint picker `{name}:v{}.{}.{}` has no plugin `{kind}`", tag.0, tag.1, tag.2);
-                let at =
-                    self.resolved.span("endpointPicker.preset").or(self.resolved.span("images.endpointPicker.tag"));
-                self.once(Diagnostic::error(Problem::Unsupported { what }, at).with_hint(plugin.history()));
-            }
+        for (kind, plugin) in unknown(types, image) {
+            let what = format!("the endpoint picker `{}:{}` has no plugin `{kind}`", image[2], image[3]);
+            let at = self.resolved.span("endpointPicker.preset").or(self.resolved.span("images.endpointPicker.tag"));
+            self.once(Diagnostic::error(Problem::Unsupported { what }, at).with_hint(plugin.history()));
         }
     }
 

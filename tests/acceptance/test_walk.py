@@ -31,8 +31,9 @@ METHODS = "LLMDBENCH_DEPLOY_METHODS"
 BOOLEANS = ("true", "false", "0", "1", "auto", "")
 # An option that vLLM renamed is spelled as the image's version reads it.
 RESPELLED = {"--disable-log-requests": "log-requests", "--no-enable-log-requests": "log-requests", "intel-i915": "gpu.intel.com/i915"}
-# Environment variables that the chart makes of the parallelism; the address of the picker of this bundle.
-MADE = re.compile("(TP_SIZE|DP_SIZE|DP_SIZE_LOCAL)$|.*enable_kv_cache_events")
+# Environment variables that the chart makes of the parallelism; the address of the picker of this bundle; the name of the
+# file of plugins, which is the same in every bundle.
+MADE = re.compile("(TP_SIZE|DP_SIZE|DP_SIZE_LOCAL|host|\\S+-(plugins|config)[.]yaml)$|.*enable_kv_cache_events")
 VARIABLES = {v["variable"]: v["setting"] for v in json.loads(run("variables", "--format", "json").stdout) if v["variable"]}
 
 
@@ -82,6 +83,8 @@ def scalars(value):
     elif isinstance(value, list):
         for v in value:
             yield from scalars(v)
+    elif isinstance(value, float) and value.is_integer():
+        yield str(int(value))
     else:
         yield "true" if value is True else "false" if value is False else "" if value is None else str(value)
 
@@ -94,8 +97,7 @@ def expected(value, document):
         except yaml.YAMLError:
             tree = None
         if isinstance(tree, (dict, list)):
-            pieces = list(scalars(tree))
-            return [w for p in pieces for w in (p.split() if "\n" in p else [p])]
+            return [w for p in scalars(tree) for w in (expected(p, document=True) if "\n" in p else [p])]
         return value.replace("\\\n", " ").split()
     if value.startswith("[") and value.endswith("]"):
         return [w.strip() for w in value[1:-1].split("____")]
