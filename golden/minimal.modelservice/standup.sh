@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:d92c35a441d52e7ddeee8d10e8035a3485acbdcc35c67712a4e5b0174ce0ca6c
+bundle_id=sha256:835c26e3aaadd7ea8ba43b276cfadb26928f538bd7657758ffe7cce51b5387c9
 release=try-it
 namespace=my-models
 harness_namespace=my-models

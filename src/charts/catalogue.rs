@@ -79,13 +79,8 @@ static RENAMED: &[(&str, Version, &str, Version)] =
 
 /// vLLM in the images of llm-d, by the first release of llm-d that has it (the component tables of its releases; the
 /// original of 2025-08 for the oldest). What the releases between hold reads every spelling.
-static OF_LLMD: &[(Version, &str)] = &[
-    ((0, 9, 0), "v0.26.0"),
-    ((0, 8, 0), "v0.23.0"),
-    ((0, 7, 0), "v0.19.1"),
-    ((0, 3, 0), ""),
-    ((0, 0, 0), "v0.10.0"),
-];
+static OF_LLMD: &[(Version, &str)] =
+    &[((0, 9, 0), "v0.26.0"), ((0, 8, 0), "v0.23.0"), ((0, 7, 0), "v0.19.1"), ((0, 3, 0), ""), ((0, 0, 0), "v0.10.0")];
 
 /// The version of vLLM in an image, as a tag; empty where its name and tag do not say.
 pub fn vllm_version(image: &str) -> &str {
