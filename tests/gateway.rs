@@ -64,8 +64,16 @@ fn plugins_that_the_picker_lacks_name_the_versions_that_have_them() {
     assert!(error.contains("v0.6.0` has no plugin `low-queue-filter`") && error.contains("v0.2.1"), "{error}");
     let unknown = refused("2026-03", &["endpointPicker.preset=balancd"]);
     assert!(unknown.contains("did you mean `balanced`?") && unknown.contains("pd-config"), "{unknown}");
-    let newest = refused("2026-03", &["charts.inferencePool.version=v1.5.0"]);
-    assert!(newest.contains("no plugin `core-metrics-extractor`"), "the chart's own are checked too: {newest}");
+}
+
+#[test]
+fn a_preset_stands_for_the_charts_own_plugins_where_the_picker_is_older() {
+    let c = compiled("2026-03", &["charts.inferencePool.version=v1.5.0"]);
+    let told = notes(&c);
+    assert!(told.contains("no plugin `core-metrics-extractor`") && told.contains("preset `balanced`"), "{told}");
+    let extension = values(&c, "-gaie").get("inferenceExtension").unwrap();
+    let config = extension.at(&["pluginsCustomConfig", "plugins.yaml"]).and_then(Value::as_str).unwrap();
+    assert!(!config.contains("core-metrics-extractor") && config.contains("scorer"), "{config}");
 }
 
 #[test]

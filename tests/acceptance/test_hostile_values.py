@@ -261,6 +261,9 @@ def test_a_script_does_what_its_text_does(place, tmp_path, shell):
         container = server(deployment(result.stdout.decode()))
         # As the kubelet does, with the variables of this container.
         env = {e["name"]: e["value"] for e in container["env"] if "value" in e}
+        if "'$(" in text:
+            # Between single quotes the shell has no use for it, so it is the kubelet's.
+            text = kubelet(text, env)
         got = shell.container(container)
         want = shell.script(text if place == "args" else f"set -e\n{text.strip()}\nexec vllm serve {MODEL} --port {PORT}", env)
         if "$$" in piece:
@@ -324,7 +327,7 @@ NARROW = {
 
 # Words and values that say "none" or have another spelling that is meant: the documented ones, and no others.
 MEANT = {
-    "storage.storageClass": {"auto"}, "accelerator.resource": {"auto"}, "pod.nodeLabels": {"auto"},
+    "storage.storageClass": {"auto"}, "accelerator.resource": {"auto", ""}, "pod.nodeLabels": {"auto"},
     "standalone.image.tag": {"auto", "latest"},
 }
 
