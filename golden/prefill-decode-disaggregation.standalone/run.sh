@@ -597,6 +597,8 @@ TEXT
 run_key=llmdbench.io/run
 bundle_key=llmdbench.io/bundle
 collected_key=llmdbench.io/collected
+endpoint_key=llmdbench.io/endpoint
+model_key=llmdbench.io/model
 
 # A JSON string.
 json() {
@@ -725,14 +727,14 @@ check_models() {
   done
 }
 
-# What the Job of a run tells of itself: run, bundle, copied by, uid.
+# What the Job of a run tells of itself: run, bundle, copied by, endpoint, model, uid.
 # shellcheck disable=SC2016
-job_marks='{{with .metadata.annotations}}{{with index . "llmdbench.io/run"}}{{.}}{{end}}|{{with index . "llmdbench.io/bundle"}}{{.}}{{end}}|{{with index . "llmdbench.io/collected"}}{{.}}{{end}}{{else}}||{{end}}|{{.metadata.uid}}'
+job_marks='{{with .metadata.annotations}}{{with index . "llmdbench.io/run"}}{{.}}{{end}}|{{with index . "llmdbench.io/bundle"}}{{.}}{{end}}|{{with index . "llmdbench.io/collected"}}{{.}}{{end}}|{{with index . "llmdbench.io/endpoint"}}{{.}}{{end}}|{{with index . "llmdbench.io/model"}}{{.}}{{end}}{{else}}||||{{end}}|{{.metadata.uid}}'
 
-# Reads the marks of the Job of the current stack: `its_run`, `its_bundle`, `its_copy`, `its_uid`; empty without a Job.
+# Reads the marks of the Job of the current stack: `its_run`, `its_bundle` and so on; all empty without a Job.
 read_marks() {
   ask get job "$job" --namespace "$harness_namespace" --ignore-not-found --output "go-template=$job_marks"
-  IFS='|' read -r its_run its_bundle its_copy its_uid <<< "$answer"
+  IFS='|' read -r its_run its_bundle its_copy its_endpoint its_model its_uid <<< "$answer"
 }
 
 # Chooses the run: one that is there and not copied yet, or a new one. Sets `run`.
@@ -749,6 +751,10 @@ choose_run() {
         wrong "run $its_run of $stack is of another version of this bundle, and its results are not copied yet" \
           "copy them with the $self of that version, or give them up with --new"
       fi
+    fi
+    if [[ -n ${given[endpoint]} && ${given[endpoint]} != "$its_endpoint" ]]; then
+      wrong "run $its_run of $stack sends its requests to ${its_endpoint:-another server}, and its results are not copied yet" \
+        "leave --endpoint out to go on with it, or give it up with --new"
     fi
     run=${run:-$its_run}
   done
@@ -789,7 +795,7 @@ start() {
   if [[ -n ${given[debug]-} ]]; then
     container="${container:-{\"name\":\"harness\"},\"args\":[\"sleep infinity\"]"
   fi
-  patch="{\"metadata\":{\"annotations\":{\"$run_key\":\"$run\"${given[debug]:+,\"$collected_key\":\"debug\"}}},\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"$run_key\":\"$run\"}}${container:+,\"spec\":{\"containers\":[$container\}]\}}}}}"
+  patch="{\"metadata\":{\"annotations\":{\"$run_key\":\"$run\",\"$endpoint_key\":$(json "$endpoint"),\"$model_key\":$(json "$model")${given[debug]:+,\"$collected_key\":\"debug\"}}},\"spec\":{\"template\":{\"metadata\":{\"annotations\":{\"$run_key\":\"$run\"}}${container:+,\"spec\":{\"containers\":[$container\}]\}}}}}"
   if dry_run; then
     put_profile
     act "${kubectl[@]}" create --filename "$job_file, as run $run"
@@ -1036,6 +1042,8 @@ if [[ ! -d $results/$run ]]; then
         continue
       fi
     fi
+    # What it was started with counts, whatever this call says.
+    endpoint=${its_endpoint:-$endpoint} model=${its_model:-$model}
     if [[ -n ${given[skip]-} ]]; then look_at_run; else await_run; fi
     case $outcome in
       running)
