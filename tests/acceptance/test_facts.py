@@ -1,6 +1,6 @@
 """What the original itself deploys, measured: nothing of it may differ or be missing.
 
-The facts are no part of the project. FACTS_DIR names the folder that holds them: `expected/NAME.standalone.json`,
+The facts are no part of the project. FACTS_DIR names the folder that holds them: `expected/NAME.METHOD.json`,
 the original's `scenarios/NAME.sh`, and `tools/check_facts.py`.
 """
 
@@ -40,14 +40,15 @@ def test_every_measured_scenario_ships():
     assert NAMES and set(NAMES) <= set(shipped())
 
 
+@pytest.mark.parametrize("method", ["standalone", "modelservice"])
 @pytest.mark.parametrize("language", ["sh", "yaml"])
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_differs_and_nothing_is_missing(name, language, tmp_path):
-    expected = FACTS / "expected" / f"{name}.standalone.json"
+def test_nothing_differs_and_nothing_is_missing(name, language, method, tmp_path):
+    expected = FACTS / "expected" / f"{name}.{method}.json"
     facts = json.loads(expected.read_text())
     scenario = (FACTS if language == "sh" else ROOT) / "scenarios" / f"{name}.{language}"
     out = tmp_path / name
-    result = render("-c", scenario, "-t", "standalone", *arguments(name, facts), "-o", out)
+    result = render("-c", scenario, "-t", method, *arguments(name, facts), "-o", out)
     assert result.returncode == 0, result.stderr.decode()
     ignore = [a for i in IGNORED for a in ("--ignore", i)]
     checked = subprocess.run(
