@@ -74,6 +74,8 @@ fn a_preset_stands_for_the_charts_own_plugins_where_the_picker_is_older() {
     let extension = values(&c, "-gaie").get("inferenceExtension").unwrap();
     let config = extension.at(&["pluginsCustomConfig", "plugins.yaml"]).and_then(Value::as_str).unwrap();
     assert!(!config.contains("core-metrics-extractor") && config.contains("scorer"), "{config}");
+    let oldest = notes(&compiled("2026-03", &["images.endpointPicker.tag=v0.2.1"]));
+    assert!(oldest.contains("v0.2.1` has no plugin") && oldest.contains("preset `default`"), "{oldest}");
 }
 
 #[test]

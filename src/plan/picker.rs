@@ -76,8 +76,8 @@ fn second_of_chart(chart: PoolChart) -> Option<(&'static str, &'static [&'static
 /// The name that the first charts had for the scorers which are the default ones since.
 const OLD_SCORERS: &str = "plugins-v2";
 
-/// The preset that stands for it where the picker is older than the chart.
-const IN_ITS_PLACE: &str = "balanced";
+/// The presets that stand for the chart's own plugins where the picker is older than the chart: the first that it can run.
+const IN_THEIR_PLACE: &[&str] = &["balanced", "default"];
 
 /// The file that ours are written to.
 const FILE: &str = "plugins.yaml";
@@ -258,19 +258,22 @@ impl Planner<'_> {
             (None, PoolChart::Router) => CURRENT_DEFAULT_PLUGINS,
         };
         let own: Vec<String> = own.iter().map(|t| (*t).to_owned()).collect();
-        let spread = match (spread, presets::find(IN_ITS_PLACE)) {
-            (None, Ok(config)) if !unknown(&own, image).is_empty() && unknown(&types_of(&config), image).is_empty() => {
-                let message = format!(
-                    "the picker `{}:{}` has no plugin `{}` of the chart's own configuration; preset `{IN_ITS_PLACE}` is in its place",
-                    image[2],
-                    image[3],
-                    unknown(&own, image)[0].0
-                );
-                let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span(PATH));
-                if !self.notes.contains(&note) {
-                    self.notes.push(note);
+        let spread = match (spread, unknown(&own, image).first()) {
+            (None, Some((lacking, _))) => {
+                let can_run =
+                    |name: &&&str| presets::find(name).is_ok_and(|c| unknown(&types_of(&c), image).is_empty());
+                let instead = IN_THEIR_PLACE.iter().find(can_run);
+                if let Some(instead) = instead {
+                    let message = format!(
+                        "the picker `{}:{}` has no plugin `{lacking}` of the chart's own configuration; preset `{instead}` is in its place",
+                        image[2], image[3]
+                    );
+                    let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span(PATH));
+                    if !self.notes.contains(&note) {
+                        self.notes.push(note);
+                    }
                 }
-                Some(config)
+                instead.and_then(|name| presets::find(name).ok())
             }
             (spread, _) => spread,
         };
