@@ -123,6 +123,26 @@ impl Value {
         }
     }
 
+    /// Puts another value over this one: mappings key by key, anything else whole; a key whose value is `null` goes.
+    pub fn overlay(&mut self, over: &Self) {
+        match (self, over) {
+            (Self::Map(base), Self::Map(over)) => {
+                for (key, value) in over {
+                    match (base.get_mut(key), value) {
+                        (_, Self::Null) => {
+                            base.shift_remove(key);
+                        }
+                        (Some(old), _) => old.overlay(value),
+                        (None, _) => {
+                            base.insert(key.clone(), value.clone());
+                        }
+                    }
+                }
+            }
+            (base, over) => *base = over.clone(),
+        }
+    }
+
     /// Calls `f` with each string in the value and the path that leads to it.
     pub fn each_string<'v>(&'v self, path: &mut Vec<String>, f: &mut impl FnMut(&[String], &'v str)) {
         match self {

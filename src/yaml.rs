@@ -44,6 +44,15 @@ impl Node {
         matches!(&self.kind, Kind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// Whether it holds nothing: `null`, an empty text, list or mapping.
+    pub fn is_empty(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar { text, .. } => self.is_null() || text.trim().is_empty(),
+            Kind::List(items) => items.is_empty(),
+            Kind::Map(entries) => entries.is_empty(),
+        }
+    }
+
     /// What a reader would call the node's type.
     pub fn describe(&self) -> String {
         match &self.kind {

@@ -44,10 +44,20 @@ const MINE: &str = "endpointPicker.customPlugins={balanced.yaml: {apiVersion: ll
 #[test]
 fn a_configuration_of_the_scenario_goes_before_a_preset_of_its_name() {
     let c = compiled("2026-11", &["endpointPicker.preset=balanced", MINE, "models=[org/a]"]);
-    let config = values(&c, "-gaie").at(&["inferenceExtension", "pluginsCustomConfig", "plugins.yaml"]).unwrap();
-    let config = config.as_str().unwrap();
+    let extension = values(&c, "-gaie").get("inferenceExtension").unwrap();
+    assert_eq!(extension.get("pluginsConfigFile"), Some(&"balanced.yaml".into()), "a file keeps its name");
+    let config = extension.at(&["pluginsCustomConfig", "balanced.yaml"]).and_then(Value::as_str).unwrap();
     assert!(config.contains("precise-prefix-cache-scorer") && config.contains("modelName: org/a"), "{config}");
     assert!(config.contains("blockSize: 64"), "a reference to a number is a number: {config}");
+}
+
+#[test]
+fn a_file_with_the_name_of_the_charts_own_gets_another() {
+    let theirs = MINE.replace("balanced.yaml", "default-plugins.yaml");
+    let c = compiled("2026-11", &["endpointPicker.preset=default-plugins", &theirs]);
+    let extension = values(&c, "-gaie").get("inferenceExtension").unwrap();
+    assert_eq!(extension.get("pluginsConfigFile"), Some(&"plugins.yaml".into()));
+    assert!(extension.at(&["pluginsCustomConfig", "plugins.yaml"]).is_some());
 }
 
 #[test]

@@ -238,6 +238,23 @@ title() {
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
 }
 
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
+}
+
 declare -A discovery=()
 
 # What the server says of an API version, `-` where it does not have it.
@@ -612,8 +629,6 @@ leaving=()
 removed=0
 kept=()
 
-group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
-
 # ---------------------------------------------------------------- before anything is removed
 
 preflight() {
@@ -698,16 +713,10 @@ remove_release() {
 
 # Whether the server has every kind of a manifest; without that it cannot be asked for its objects.
 known_kinds() {
-  local line api='' kind=''
-  while IFS= read -r line; do
-    case $line in
-      ---*) api='' kind='' ;;
-      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
-      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
-      *) continue ;;
-    esac
-    [[ -z $api || -z $kind ]] || serves "$api" "$kind" || return 1
-  done <<< "$1"
+  local api kind
+  while IFS='|' read -r api kind; do
+    [[ -z $kind ]] || serves "$api" "$kind" || return 1
+  done <<< "$(kinds_of "$1")"
 }
 
 # Remembers that object $1, found as $2, is being removed.

@@ -264,6 +264,23 @@ title() {
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
 }
 
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
+}
+
 declare -A discovery=()
 
 # What the server says of an API version, `-` where it does not have it.
@@ -785,8 +802,6 @@ check_kinds() {
   done
 }
 
-group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
-
 # Whether something else has a name that we want; collects the rights to write what is to be written.
 check_conflicts() {
   local row step half when api kind ns name part instance _file owner
@@ -922,22 +937,16 @@ check_releases() {
 
 # Kinds, rights and names of what a chart makes.
 check_chart_objects() {
-  local ns=$1 name=$2 line api='' kind='' key manager input where
-  while IFS= read -r line; do
-    case $line in
-      ---*) api='' kind='' ;;
-      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
-      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
-      *) continue ;;
-    esac
-    [[ -n $api && -n $kind ]] || continue
+  local ns=$1 name=$2 line api kind key manager input where
+  while IFS='|' read -r api kind; do
+    [[ -n $kind ]] || continue
     if serves "$api" "$kind"; then
       if [[ $namespaced == true ]]; then where=$ns; else where=''; fi
       rights+=("get|$(group_of "$api")|$resource||$where|" "create|$(group_of "$api")|$resource||$where|" "patch|$(group_of "$api")|$resource||$where|")
     else
       problems+=("the cluster does not have the kind $kind of $api, which release $name needs; install its CustomResourceDefinition first")
     fi
-  done <<< "$3"
+  done <<< "$(kinds_of "$3")"
   ((${#problems[@]} == 0)) || return 0
   input=$3
   ask get --filename - --namespace "$ns" --ignore-not-found --output "go-template=$identity"

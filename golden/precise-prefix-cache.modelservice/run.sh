@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle sends to its stacks
 
-bundle_id=sha256:0520edb59254db3205ea25ad9ce6318a3b10f366d46a261e1c17ac48bead9cee
+bundle_id=sha256:319ab79d8ddb42fe7711a2997838d9aa493aff285f9cc706461c823c9c97d07b
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench
@@ -288,6 +288,23 @@ title() {
   local _api kind ns name
   IFS='|' read -r _api kind ns name <<< "$1"
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
+}
+
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
 }
 
 declare -A discovery=()

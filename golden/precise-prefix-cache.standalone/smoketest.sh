@@ -264,6 +264,23 @@ title() {
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
 }
 
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
+}
+
 declare -A discovery=()
 
 # What the server says of an API version, `-` where it does not have it.

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:41dd6c460318f708c8542202ea6ac2a827db7a4291f52b3100e9f4035f3b2e5b
+bundle_id=sha256:0835ba3f15f76293a2e9b7a224fd5375f84e4dcae96d6e1e8998a27153e38b90
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench
@@ -263,6 +263,23 @@ title() {
   local _api kind ns name
   IFS='|' read -r _api kind ns name <<< "$1"
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
+}
+
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
 }
 
 declare -A discovery=()

@@ -5,7 +5,7 @@ set -euo pipefail
 
 # What is removed, in order: HALF|WHEN|APIVERSION|KIND|NAMESPACE|NAME|PART-OF|INSTANCE|REASON. A Helm release has the
 # API version `helm` and the kind `Release`.
-bundle_id=sha256:41dd6c460318f708c8542202ea6ac2a827db7a4291f52b3100e9f4035f3b2e5b
+bundle_id=sha256:0835ba3f15f76293a2e9b7a224fd5375f84e4dcae96d6e1e8998a27153e38b90
 release=llmdbench
 timeout_wait=900
 # Whether volumes, token and namespaces go too, without --deep.
@@ -237,6 +237,23 @@ title() {
   local _api kind ns name
   IFS='|' read -r _api kind ns name <<< "$1"
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
+}
+
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
 }
 
 declare -A discovery=()
@@ -613,8 +630,6 @@ leaving=()
 removed=0
 kept=()
 
-group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
-
 # ---------------------------------------------------------------- before anything is removed
 
 preflight() {
@@ -699,16 +714,10 @@ remove_release() {
 
 # Whether the server has every kind of a manifest; without that it cannot be asked for its objects.
 known_kinds() {
-  local line api='' kind=''
-  while IFS= read -r line; do
-    case $line in
-      ---*) api='' kind='' ;;
-      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
-      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
-      *) continue ;;
-    esac
-    [[ -z $api || -z $kind ]] || serves "$api" "$kind" || return 1
-  done <<< "$1"
+  local api kind
+  while IFS='|' read -r api kind; do
+    [[ -z $kind ]] || serves "$api" "$kind" || return 1
+  done <<< "$(kinds_of "$1")"
 }
 
 # Remembers that object $1, found as $2, is being removed.

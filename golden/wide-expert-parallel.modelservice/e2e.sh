@@ -5,7 +5,7 @@ set -euo pipefail
 
 # ---------------------------------------------------------------- what this bundle holds
 
-bundle_id=sha256:ffdaba59b98bc511afc2c0f69b7019d28a9b4b8e7e6ff7c16e111997b7b2905a
+bundle_id=sha256:06a3d5cf6c909368d46d16cd9c61ce758fd845f3154d9328aed3c82c20c8eb02
 release=llmdbench
 namespace=llmdbench
 harness_namespace=llmdbench
@@ -263,6 +263,23 @@ title() {
   local _api kind ns name
   IFS='|' read -r _api kind ns name <<< "$1"
   printf '%s %s%s' "$kind" "${ns:+$ns/}" "$name"
+}
+
+# The group of an API version; none for the core.
+group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
+
+# The kinds in the text of manifests, `APIVERSION|KIND` for each object.
+kinds_of() {
+  local line api='' kind=''
+  while IFS= read -r line; do
+    case $line in
+      ---*) api='' kind='' ;;
+      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
+      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
+      *) continue ;;
+    esac
+    [[ -z $api || -z $kind ]] || printf '%s|%s\n' "$api" "$kind"
+  done <<< "$1"
 }
 
 declare -A discovery=()

@@ -38,7 +38,7 @@ impl Overrides {
     /// # Errors
     /// A path through something that is neither mapping nor list.
     pub fn apply(&self, mut values: Value) -> Result<Value, Problem> {
-        merge(&mut values, &Value::Map(self.values.clone()));
+        values.overlay(&Value::Map(self.values.clone()));
         for (path, value) in &self.sets {
             set(&mut values, &path.0, value).map_err(|()| {
                 let message = format!("`{path}` leads through a value that holds no others");
@@ -101,25 +101,6 @@ fn leaves(path: &Path, value: &Value, see: &mut impl FnMut(&Path, &Value)) {
             items.iter().enumerate().for_each(|(i, v)| go(Step::Index(i), v));
         }
         _ => see(path, value),
-    }
-}
-
-fn merge(base: &mut Value, over: &Value) {
-    match (base, over) {
-        (Value::Map(base), Value::Map(over)) => {
-            for (key, value) in over {
-                match (base.get_mut(key), value) {
-                    (_, Value::Null) => {
-                        base.shift_remove(key);
-                    }
-                    (Some(old), _) => merge(old, value),
-                    (None, _) => {
-                        base.insert(key.clone(), value.clone());
-                    }
-                }
-            }
-        }
-        (base, over) => *base = over.clone(),
     }
 }
 

@@ -179,7 +179,7 @@ struct RoleContext<'a> {
 const LONGEST: usize = 34;
 
 /// Where the chart mounts the volume with the model.
-const MODELS: &str = "/model-cache";
+pub const MODELS: &str = "/model-cache";
 
 /// Port that KV-cache events go to.
 const KV_EVENTS: &str = "--kv-events-config";
@@ -323,10 +323,7 @@ impl Planner<'_> {
             ),
         ];
         for (_, path, message, hint) in told.into_iter().filter(|(so, ..)| *so) {
-            let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)).with_hint(hint);
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+            self.note(Diagnostic::note(Problem::Noted { message }, self.resolved.span(path)).with_hint(hint));
         }
     }
 
@@ -419,7 +416,7 @@ impl Planner<'_> {
         drop(scope);
         flat.shift_remove("model.pickerService");
         self.flat = flat;
-        self.tell(notes);
+        notes.into_iter().for_each(|n| self.note(n));
         let mut kv_events_port = None;
         let roles = roles.map(|(name, role)| match role {
             Ok((role, port)) => {
@@ -427,9 +424,7 @@ impl Planner<'_> {
                 Some((name, role))
             }
             Err(d) => {
-                if !self.errors.0.contains(&d) {
-                    self.errors.push(d);
-                }
+                self.once(d);
                 None
             }
         });
@@ -669,20 +664,6 @@ impl Planner<'_> {
         let from = [size.as_str(), "resources.sharedMemory"];
         if server.mounts_at("/dev/shm") && self.resolved.is_set(&size) && !referred.any(|r| from.contains(&r)) {
             tell(format!("`{size}` has no effect: the scenario mounts a volume of its own at `/dev/shm`"), &size);
-        }
-        if name == "decode" && s.routing_sidecar.enabled.0 && server.port == s.vllm.port.0 {
-            let message = format!(
-                "decode and the routing sidecar of its pods both answer on port {}; give decode another one, or switch `routingSidecar.enabled` off",
-                server.port
-            );
-            tell(message, "decode.args");
-        }
-        if name == "prefill" && server.port != s.vllm.port.0 {
-            let message = format!(
-                "prefill answers on port {}, and its requests come to `vllm.port`, {}",
-                server.port, s.vllm.port
-            );
-            tell(message, "prefill.args");
         }
     }
 

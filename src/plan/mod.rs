@@ -250,12 +250,17 @@ impl Planner<'_> {
         }
     }
 
-    /// Notes of one server, each once for all of them.
-    fn tell(&mut self, notes: Vec<Diagnostic>) {
-        for note in notes {
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+    /// Adds a note that several stacks or roles share once.
+    fn note(&mut self, note: Diagnostic) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Adds an error that several stacks or roles share once.
+    fn once(&mut self, error: Diagnostic) {
+        if !self.errors.0.contains(&error) {
+            self.errors.push(error);
         }
     }
 
@@ -390,9 +395,10 @@ impl Planner<'_> {
         for (path, word, meaning) in &self.resolved.words {
             let Some(index) = crate::settings::field_index(path) else { continue };
             let field = &crate::settings::fields()[index];
-            // Images say which version they use themselves.
+            // Images and charts say which version they use themselves.
             if meaning.is_empty()
                 || field.used_by == crate::settings::Use::Image
+                || path.starts_with("charts.")
                 || self.unused_because(path, field.used_by).is_some()
             {
                 continue;
@@ -431,7 +437,7 @@ impl Planner<'_> {
                     word: floating,
                     used: format!("the version catalogue has `{name}:{tag}`"),
                 };
-                self.notes.push(Diagnostic::note(problem, None));
+                self.note(Diagnostic::note(problem, None));
                 format!("{name}:{tag}")
             }
             None => {
@@ -452,7 +458,7 @@ impl Planner<'_> {
         let result = self.server(model, image, &scope, &mut notes);
         drop(scope);
         self.flat = flat;
-        self.tell(notes);
+        notes.into_iter().for_each(|n| self.note(n));
         match result {
             Ok((server, launcher)) => Some(Stack {
                 model: model.clone(),
@@ -465,9 +471,7 @@ impl Planner<'_> {
                 hostname: None,
             }),
             Err(d) => {
-                if !self.errors.0.contains(&d) {
-                    self.errors.push(d);
-                }
+                self.once(d);
                 None
             }
         }

@@ -79,20 +79,49 @@ const OLD_SCORERS: &str = "plugins-v2";
 /// The presets that stand for the chart's own plugins where the picker is older than the chart: the first that it can run.
 const IN_THEIR_PLACE: &[&str] = &["balanced", "default"];
 
-/// The file that ours are written to.
+/// The file of plugins that have no name of a file.
 const FILE: &str = "plugins.yaml";
+
+const PRESET: &str = "endpointPicker.preset";
+
+/// The plugins of a picker.
+enum Plugins {
+    /// A configuration that the chart has: its name, the types in it.
+    OfChart(&'static str, &'static [&'static str]),
+    /// A file and its content.
+    Given(String, Value),
+}
+
+/// The types of a configuration.
+fn plugin_types(config: &Value) -> Vec<String> {
+    let plugins = config.get("plugins").map_or(&[][..], Value::items).iter();
+    plugins.filter_map(|p| Some(p.get("type")?.as_str()?.to_owned())).collect()
+}
+
+/// The name that a file of plugins has in the picker's pod: its own, unless the chart has one of that name.
+fn file_name(own: &str, chart: PoolChart) -> String {
+    let of_chart = |name: &str| name == CHARTS_OWN || second_of_chart(chart).is_some_and(|(second, _)| second == name);
+    let is_key = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    match own.strip_suffix(".yaml") {
+        Some(base) if is_key(base) && !of_chart(base) => own.to_owned(),
+        _ => FILE.to_owned(),
+    }
+}
 
 /// Flags that charts write themselves.
 const TAKEN: &[&str] =
     &["pool-name", "pool-namespace", "pool-group", "config-file", "config-text", "ha-enable-leader-election"];
 
 /// The plugins that the version of a published picker does not have; none of a picker that is not published.
-fn unknown<'t>(types: &'t [String], image: &[String; 4]) -> Vec<(&'t str, &'static picker::plugins::PluginType)> {
+fn unknown<'t>(
+    types: &'t [impl AsRef<str>],
+    image: &[String; 4],
+) -> Vec<(&'t str, &'static picker::plugins::PluginType)> {
     let [_, repository, name, tag] = image;
     let router = matches!(name.as_str(), "llm-d-inference-scheduler" | "llm-d-router-endpoint-picker");
     let gaie = name == "epp" && repository.ends_with("gateway-api-inference-extension");
     let Some(tag) = catalogue::version(tag).filter(|_| router || gaie) else { return Vec::new() };
-    let plugins = types.iter().filter_map(|t| Some((t.as_str(), picker::plugins::find(t)?)));
+    let plugins = types.iter().map(AsRef::as_ref).filter_map(|t| Some((t, picker::plugins::find(t)?)));
     plugins.filter(|(_, plugin)| !plugin.is_in(router, tag)).collect()
 }
 
@@ -164,13 +193,6 @@ impl Planner<'_> {
         }
     }
 
-    /// Adds an error that several stacks share once.
-    pub(super) fn once(&mut self, d: Diagnostic) {
-        if !self.errors.0.contains(&d) {
-            self.errors.push(d);
-        }
-    }
-
     /// What a version cannot express is an error where the scenario asks for it; a default is left out.
     pub(super) fn need(&mut self, path: &str, wanted: bool, able: Result<(), Problem>) -> bool {
         match able {
@@ -197,100 +219,97 @@ impl Planner<'_> {
         }
     }
 
+    /// The file of plugins that the picker reads, and its content where that is not the chart's own.
     fn plugins(
         &mut self,
         chart: PoolChart,
         scope: &StackScope<'_>,
         image: &[String; 4],
     ) -> Option<(String, Option<Value>)> {
-        const PATH: &str = "endpointPicker.preset";
-        let s = &self.resolved.settings.endpoint_picker;
-        let second = second_of_chart(chart);
-        let of_chart = match &s.preset {
-            Preset::Named(name) if second.is_some_and(|(n, _)| n == name) => second,
-            _ => None,
+        let plugins = match self.plugins_asked_for(chart, scope)? {
+            Plugins::OfChart(name, types) => self.or_in_their_place(name, types, image),
+            given => given,
         };
-        if matches!(&s.preset, Preset::Named(name) if name == OLD_SCORERS && of_chart.is_none())
-            && s.custom_plugins.find(OLD_SCORERS).is_none()
-        {
-            let problem = Problem::Fallback {
-                setting: PATH.into(),
-                word: OLD_SCORERS.into(),
-                used: format!("the scorers that it had are in `{CHARTS_OWN}` of this chart"),
-            };
-            let note = Diagnostic::note(problem, self.resolved.span(PATH));
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
+        match plugins {
+            Plugins::OfChart(name, types) => {
+                self.known_to_image(types, image);
+                Some((format!("{name}.yaml"), None))
+            }
+            Plugins::Given(file, config) => {
+                self.known_to_image(&plugin_types(&config), image);
+                let api = if matches!(chart, PoolChart::Router) { Api::Router } else { Api::Gaie };
+                Some((file, Some(picker::with_api_version(config, api))))
             }
         }
-        let expanded = match &s.preset {
-            Preset::Inline(config) => config.expand(scope).map(Some),
-            Preset::Named(name) => match s.custom_plugins.find(name) {
-                Some(config) => config.expand(scope).map(Some),
-                None if name == CHARTS_OWN || second.is_some_and(|(n, _)| n == name) => Ok(None),
-                None if name == OLD_SCORERS => Ok(None),
-                None => presets::find(name).map(Some),
+    }
+
+    fn plugins_asked_for(&mut self, chart: PoolChart, scope: &StackScope<'_>) -> Option<Plugins> {
+        let s = &self.resolved.settings.endpoint_picker;
+        let own = match chart {
+            PoolChart::Gaie(pool) => pool.default_plugins(),
+            PoolChart::Router => CURRENT_DEFAULT_PLUGINS,
+        };
+        let asked = match &s.preset {
+            Preset::Inline(config) => config.expand(scope).map(|c| Plugins::Given(FILE.to_owned(), c)),
+            Preset::Named(name) => match (s.custom_plugins.find(name), second_of_chart(chart)) {
+                (Some((file, config)), _) => config.expand(scope).map(|c| Plugins::Given(file_name(file, chart), c)),
+                (None, Some((second, types))) if second == name => Ok(Plugins::OfChart(second, types)),
+                (None, _) if name == CHARTS_OWN => Ok(Plugins::OfChart(CHARTS_OWN, own)),
+                (None, _) if name == OLD_SCORERS => {
+                    let used = format!("the scorers that it had are in `{CHARTS_OWN}` of this chart");
+                    let problem = Problem::Fallback { setting: PRESET.into(), word: OLD_SCORERS.into(), used };
+                    self.note(Diagnostic::note(problem, self.resolved.span(PRESET)));
+                    Ok(Plugins::OfChart(CHARTS_OWN, own))
+                }
+                (None, _) => presets::find(name).map(|c| Plugins::Given(FILE.to_owned(), c)),
             },
         };
-        let spread = match expanded {
-            Ok(config) => config,
-            Err(Problem::UnknownWord { what, name, nearest }) => {
+        let problem = match asked {
+            Ok(plugins) => return Some(plugins),
+            Err(problem) => problem,
+        };
+        let place = self.resolved.span(PRESET);
+        self.once(match problem {
+            Problem::UnknownWord { what, name, nearest } => {
                 let own: Vec<&str> = s.custom_plugins.0.iter().map(|p| p.key.as_str()).collect();
                 let nearest = nearest.or_else(|| crate::error::nearest(&name, own.iter().copied()));
-                let d = Diagnostic::error(Problem::UnknownWord { what, name, nearest }, self.resolved.span(PATH));
                 let known =
                     presets::names().into_iter().chain([CHARTS_OWN]).chain(own).collect::<Vec<_>>().join("`, `");
-                self.once(d.with_hint(format!("there are `{known}`")));
-                return None;
+                Diagnostic::error(Problem::UnknownWord { what, name, nearest }, place)
+                    .with_hint(format!("there are `{known}`"))
             }
-            Err(problem) => {
-                self.once(Diagnostic::error(problem, self.resolved.span(PATH)));
-                return None;
+            problem => Diagnostic::error(problem, place),
+        });
+        None
+    }
+
+    /// The chart's own plugins, or where the picker is older than the chart a preset that it can run.
+    fn or_in_their_place(
+        &mut self,
+        name: &'static str,
+        types: &'static [&'static str],
+        image: &[String; 4],
+    ) -> Plugins {
+        let Some((lacking, _)) = unknown(types, image).first().copied() else { return Plugins::OfChart(name, types) };
+        for instead in IN_THEIR_PLACE {
+            let Ok(config) = presets::find(instead) else { continue };
+            if unknown(&plugin_types(&config), image).is_empty() {
+                let message = format!(
+                    "`{PRESET}`: the picker `{}:{}` has no plugin `{lacking}` of the chart's own configuration; preset `{instead}` is in its place",
+                    image[2], image[3]
+                );
+                self.note(Diagnostic::note(Problem::Noted { message }, self.resolved.span(PRESET)));
+                return Plugins::Given(FILE.to_owned(), config);
             }
-        };
-        let types_of = |config: &Value| -> Vec<String> {
-            let types = config.get("plugins").map_or(&[][..], Value::items).iter();
-            types.filter_map(|p| Some(p.get("type")?.as_str()?.to_owned())).collect()
-        };
-        let own = match (of_chart, chart) {
-            (Some((_, types)), _) => types,
-            (None, PoolChart::Gaie(pool)) => pool.default_plugins(),
-            (None, PoolChart::Router) => CURRENT_DEFAULT_PLUGINS,
-        };
-        let own: Vec<String> = own.iter().map(|t| (*t).to_owned()).collect();
-        let spread = match (spread, unknown(&own, image).first()) {
-            (None, Some((lacking, _))) => {
-                let can_run =
-                    |name: &&&str| presets::find(name).is_ok_and(|c| unknown(&types_of(&c), image).is_empty());
-                let instead = IN_THEIR_PLACE.iter().find(can_run);
-                if let Some(instead) = instead {
-                    let message = format!(
-                        "the picker `{}:{}` has no plugin `{lacking}` of the chart's own configuration; preset `{instead}` is in its place",
-                        image[2], image[3]
-                    );
-                    let note = Diagnostic::note(Problem::Noted { message }, self.resolved.span(PATH));
-                    if !self.notes.contains(&note) {
-                        self.notes.push(note);
-                    }
-                }
-                instead.and_then(|name| presets::find(name).ok())
-            }
-            (spread, _) => spread,
-        };
-        let types = spread.as_ref().map_or(own, types_of);
-        self.known_to_image(&types, image);
-        let api = if matches!(chart, PoolChart::Router) { Api::Router } else { Api::Gaie };
-        Some(match spread {
-            Some(config) => (FILE.to_owned(), Some(picker::with_api_version(config, api))),
-            None => (format!("{}.yaml", of_chart.map_or(CHARTS_OWN, |(name, _)| name)), None),
-        })
+        }
+        Plugins::OfChart(name, types)
     }
 
     /// Plugins that the version of a published picker does not have stop it at its start.
-    fn known_to_image(&mut self, types: &[String], image: &[String; 4]) {
+    fn known_to_image(&mut self, types: &[impl AsRef<str>], image: &[String; 4]) {
         for (kind, plugin) in unknown(types, image) {
             let what = format!("the endpoint picker `{}:{}` has no plugin `{kind}`", image[2], image[3]);
-            let at = self.resolved.span("endpointPicker.preset").or(self.resolved.span("images.endpointPicker.tag"));
+            let at = self.resolved.span(PRESET).or(self.resolved.span("images.endpointPicker.tag"));
             self.once(Diagnostic::error(Problem::Unsupported { what }, at).with_hint(plugin.history()));
         }
     }
@@ -391,10 +410,7 @@ impl Planner<'_> {
                 setting: PATH.into(),
                 used_by: format!("gateways of class `{class}` read no DestinationRule"),
             };
-            let note = Diagnostic::note(problem, self.resolved.span(PATH));
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+            self.note(Diagnostic::note(problem, self.resolved.span(PATH)));
             return None;
         }
         let rule = config.shift_remove("destinationRule");
@@ -418,12 +434,12 @@ impl Planner<'_> {
         };
         // The original's name of the picker's Service stands for ours.
         let ours = format!("{label}-gaie-epp");
-        let host = match rule.get("host") {
-            None => None,
-            Some(host) => {
-                host.as_str().filter(|h| h.split('.').next() != Some(&ours) && !h.is_empty()).map(str::to_owned)
-            }
-        };
+        let domain = format!("{service}.{}{}", s.namespace, s.cluster.domain);
+        let host = rule
+            .get("host")
+            .and_then(Value::as_str)
+            .filter(|h| !h.is_empty())
+            .map(|given| if given.split('.').next() == Some(&ours) { domain.clone() } else { given.to_owned() });
         let policy = rule.get("trafficPolicy").cloned();
         let keys = |v: &Option<Value>| match v {
             Some(Value::Map(m)) => m.keys().cloned().collect::<Vec<_>>(),
@@ -440,7 +456,6 @@ impl Planner<'_> {
             let connections = policy.as_ref().and_then(|p| p.get("connectionPool")).cloned();
             return Some(Traffic { host, connections, whole: None });
         }
-        let domain = format!("{service}.{}{}", s.namespace, s.cluster.domain);
         rule.insert("host".into(), Value::from(host.unwrap_or(domain)));
         let mut policy = policy.unwrap_or(Value::Null);
         if policy.get("tls").is_none() {

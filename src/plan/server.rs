@@ -182,7 +182,7 @@ static POD: &[Written] = &[
 ];
 
 /// The volume with the model, as the chart calls it.
-pub(super) const MODEL_STORAGE: &str = "model-storage";
+pub const MODEL_STORAGE: &str = "model-storage";
 /// Volumes of the tool that a scenario may mount elsewhere too.
 const STANDALONE_VOLUMES: &[&str] = &["models", "shm", "preprocess"];
 const ROLE_VOLUMES: &[&str] = &["metrics-volume", "shm", "torch-compile-cache"];
@@ -379,7 +379,7 @@ impl Planner<'_> {
         scope: &dyn Scope,
         notes: &mut Vec<Diagnostic>,
     ) -> Result<(Map, Map), Diagnostic> {
-        let (mut container, mut pod) = (Map::new(), Map::new());
+        let (mut container, mut pod) = (Value::Map(Map::new()), Value::Map(Map::new()));
         let mut moved = |field: &str, path: &str, span: Span| {
             let message = format!("`{field}` of `{}` is a field of pods; it goes there", self.called(path));
             notes.push(Diagnostic::note(Problem::Noted { message }, span));
@@ -404,16 +404,15 @@ impl Planner<'_> {
                     for field in POD_SECURITY {
                         if let Some(of_pod) = value.map_mut().shift_remove(*field) {
                             moved(field, &path, pair.span);
-                            let security = pod.entry(SECURITY.to_owned()).or_insert(Value::Null);
-                            security.map_mut().insert((*field).to_owned(), of_pod);
+                            pod.overlay(&Value::from([(SECURITY, Value::from([(*field, of_pod)]))]));
                         }
                     }
                 }
                 let fields = if place == Place::Pod { &mut pod } else { &mut container };
-                merge(fields.entry(pair.key.clone()).or_insert(Value::Null), value);
+                fields.overlay(&Value::from([(pair.key.as_str(), value)]));
             }
         }
-        Ok((container, pod))
+        Ok((std::mem::take(container.map_mut()), std::mem::take(pod.map_mut())))
     }
 
     /// Refuses a field of the scenario's own text that another setting says too.
@@ -456,18 +455,6 @@ impl Planner<'_> {
 /// Whether an image reference says which version is meant.
 fn has_tag(image: &str) -> bool {
     image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':'))
-}
-
-/// Puts a value over another: mappings key by key, anything else whole.
-fn merge(into: &mut Value, value: Value) {
-    match (into, value) {
-        (Value::Map(into), Value::Map(value)) => {
-            for (k, v) in value {
-                merge(into.entry(k).or_insert(Value::Null), v);
-            }
-        }
-        (into, value) => *into = value,
-    }
 }
 
 /// The environment of a container, each name once; a name that is set again takes the later value at its first place.

@@ -5,8 +5,8 @@ use super::{gateway_values, pool_values};
 use crate::charts::contract::{LogKey, Modelservice};
 use crate::error::{Diagnostic, Errors};
 use crate::plan::Plan;
-use crate::plan::llmd::{Llmd, Role, Stack, inert};
-use crate::plan::server::Server;
+use crate::plan::llmd::{Llmd, MODELS, Role, Stack, inert};
+use crate::plan::server::{MODEL_STORAGE, Server};
 use crate::settings::resolve::Resolved;
 use crate::settings::sections::{Role as RoleSetting, Settings};
 use crate::settings::types::ModelCommand;
@@ -231,9 +231,8 @@ pub fn waits_for_model(s: &Settings, llmd: &Llmd, role: &str, stack: &Stack) -> 
 fn wait_for_model(stack: &Stack, server: &Server) -> Value {
     const SCRIPT: &str = "until [ -e \"$MODEL_DIR/.llmdbench-complete\" ]; do\n  echo \"waiting for the model in $MODEL_DIR\"\n  sleep 10\ndone\n";
     let path = stack.uri.strip_prefix("pvc://").and_then(|u| u.split_once('/')).map_or("", |(_, path)| path);
-    let dir = map(vec![("name", text("MODEL_DIR")), ("value", Value::from(format!("{MODEL_CACHE}/{path}")))]);
-    let mount =
-        map(vec![("name", text("model-storage")), ("mountPath", text(MODEL_CACHE)), ("readOnly", Value::Bool(true))]);
+    let dir = map(vec![("name", text("MODEL_DIR")), ("value", Value::from(format!("{MODELS}/{path}")))]);
+    let mount = map(vec![("name", text(MODEL_STORAGE)), ("mountPath", text(MODELS)), ("readOnly", Value::Bool(true))]);
     let little = map(vec![("cpu", text("100m")), ("memory", text("64Mi"))]);
     map(vec![
         ("name", text("wait-for-model")),
@@ -246,9 +245,6 @@ fn wait_for_model(stack: &Stack, server: &Server) -> Value {
         ("volumeMounts", Value::List(vec![mount])),
     ])
 }
-
-/// Where the chart mounts the volume with the models.
-const MODEL_CACHE: &str = "/model-cache";
 
 /// Name of the port of a server that metrics are read from.
 const METRICS_PORT: &str = "metrics";

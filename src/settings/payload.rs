@@ -146,10 +146,13 @@ pub struct Objects(pub Vec<(Span, Tree)>);
 pub struct Fragment(pub Vec<Pair>);
 
 /// The node of a value, whatever notation it is in, and whether `____` is a space in it.
-fn node(raw: &Raw, reading: &Reading<'_>, expected: &str) -> Result<Option<(Node, bool)>, Fault> {
+pub(super) fn node(raw: &Raw, reading: &Reading<'_>, expected: &str) -> Result<Option<(Node, bool)>, Fault> {
     match raw {
-        Raw::Document(_, id) => Ok(Some((crate::yaml::parse(reading.sources, *id)?, true))),
-        Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) if text.trim().is_empty() => Ok(None),
+        Raw::Document(_, id) => {
+            let node = crate::yaml::parse(reading.sources, *id)?;
+            Ok((!node.is_empty()).then_some((node, true)))
+        }
+        Raw::Node(node) if node.is_empty() => Ok(None),
         Raw::Node(node) => Ok(Some((node.clone(), false))),
         Raw::Text(text) if matches!(text.trim(), "" | "[]" | "{}") => Ok(None),
         Raw::Text(text) => Err(Fault::found(crate::yaml::quote_short(text)).expected(expected.to_owned())),
@@ -183,7 +186,6 @@ impl Setting for Objects {
     fn read(raw: &Raw, reading: &Reading<'_>) -> Result<Self, Fault> {
         let Some((node, spaces)) = node(raw, reading, &Self::expects())? else { return Ok(Self::default()) };
         match &node.kind {
-            Kind::Map(entries) if entries.is_empty() => Ok(Self::default()),
             Kind::List(items) => items
                 .iter()
                 .map(|item| match Tree::read(item, reading, spaces)? {
@@ -215,7 +217,6 @@ impl Setting for Fragment {
         let Some((node, spaces)) = node(raw, reading, &Self::expects())? else { return Ok(Self::default()) };
         match (Tree::read(&node, reading, spaces)?, &node.kind) {
             (Tree::Map(pairs), _) => Ok(Self(pairs)),
-            (_, Kind::List(items)) if items.is_empty() => Ok(Self::default()),
             _ => Err(Fault::found(node.describe()).at(node.span)),
         }
     }

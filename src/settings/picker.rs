@@ -1,6 +1,6 @@
 //! Settings of the endpoint picker that are documents themselves: plugin configurations and flags.
 
-use super::payload::{Pair, Tree};
+use super::payload::{Pair, Tree, node};
 use super::template::Template;
 use super::types::{Fault, Raw, Reading, Setting};
 use crate::check::picker;
@@ -10,47 +10,15 @@ use crate::tree::Value;
 use crate::yaml::{Kind, Node};
 use indexmap::IndexMap;
 
-/// The node of a value in any notation, read by `read` while its source is at hand.
-fn with_node<T>(
-    raw: &Raw,
-    reading: &Reading<'_>,
-    read: impl FnOnce(&Node, &Reading<'_>) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let text = match raw {
-        Raw::Node(Node { kind: Kind::Scalar { text, .. }, .. }) => text.clone(),
-        Raw::Node(node) => return read(node, reading),
-        Raw::Document(_, id) => {
-            let node = crate::yaml::parse(reading.sources, *id)?;
-            return read(&node, reading);
-        }
-        // The spellings of the original for what one line cannot hold.
-        Raw::Text(text) => text.replace("____", " ").replace("{\\n}", "\n").replace("{\\s}", " "),
-    };
-    let mut sources = Sources::default();
-    let id = sources.add("value", text);
-    // The text is a source of its own here; the place in it means nothing outside.
-    let lost = |f: Fault| Fault { span: None, ..f };
-    let node = crate::yaml::parse(&sources, id).map_err(|d| lost(Fault::from(d)))?;
-    read(&node, &Reading { sources: &sources, locals: reading.locals }).map_err(lost)
-}
-
-fn is_empty(node: &Node) -> bool {
-    match &node.kind {
-        Kind::List(items) => items.is_empty(),
-        Kind::Map(entries) => entries.is_empty(),
-        Kind::Scalar { text, .. } => text.is_empty() || node.is_null(),
-    }
-}
-
 /// Plugin configurations of an endpoint picker by the name of their file, each checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PluginFiles(pub Vec<Pair>);
 
 impl PluginFiles {
-    /// The configuration of this file, with or without its ending.
-    pub fn find(&self, name: &str) -> Option<&Tree> {
+    /// The file of this name, with or without its ending, and its configuration.
+    pub fn find(&self, name: &str) -> Option<(&str, &Tree)> {
         let base = |n: &str| n.strip_suffix(".yaml").or_else(|| n.strip_suffix(".yml")).unwrap_or(n).to_owned();
-        self.0.iter().find(|p| base(&p.key) == base(name)).map(|p| &p.value)
+        self.0.iter().find(|p| base(&p.key) == base(name)).map(|p| (p.key.as_str(), &p.value))
     }
 }
 
@@ -66,32 +34,25 @@ impl Setting for PluginFiles {
         Some(Self::default())
     }
     fn read(raw: &Raw, reading: &Reading<'_>) -> Result<Self, Fault> {
-        with_node(raw, reading, |node, reading| {
-            let Kind::Map(entries) = &node.kind else {
-                return if is_empty(node) {
-                    Ok(Self::default())
-                } else {
-                    Err(Fault::found(node.describe()).at(node.span))
-                };
+        let Some((node, _)) = node(raw, reading, &Self::expects())? else { return Ok(Self::default()) };
+        let Kind::Map(entries) = &node.kind else { return Err(Fault::found(node.describe()).at(node.span)) };
+        let mut all = Vec::new();
+        for (key, value) in entries {
+            let config = match &value.kind {
+                Kind::Map(_) => checked(value, reading)?,
+                // A block of text that is a document itself, as a ConfigMap holds it.
+                Kind::Scalar { text, .. } if text.contains('\n') => {
+                    let mut sources = Sources::default();
+                    let id = sources.add("value", text.as_str());
+                    let outer = |f: Fault| Fault { span: Some(value.span), ..f };
+                    let inner = crate::yaml::parse(&sources, id).map_err(|d| outer(Fault::from(d)))?;
+                    checked(&inner, reading).map_err(outer)?
+                }
+                _ => return Err(Fault::found(value.describe()).at(value.span)),
             };
-            let mut all = Vec::new();
-            for (key, value) in entries {
-                let config = match &value.kind {
-                    Kind::Map(_) => checked(value, reading)?,
-                    // A block of text that is a document itself, as a ConfigMap holds it.
-                    Kind::Scalar { text, .. } if text.contains('\n') => {
-                        let mut sources = Sources::default();
-                        let id = sources.add("value", text.as_str());
-                        let outer = |f: Fault| Fault { span: Some(value.span), ..f };
-                        let inner = crate::yaml::parse(&sources, id).map_err(|d| outer(Fault::from(d)))?;
-                        checked(&inner, reading).map_err(outer)?
-                    }
-                    _ => return Err(Fault::found(value.describe()).at(value.span)),
-                };
-                all.push(Pair { key: key.text.clone(), span: key.span, value: config });
-            }
-            Ok(Self(all))
-        })
+            all.push(Pair { key: key.text.clone(), span: key.span, value: config });
+        }
+        Ok(Self(all))
     }
     fn value(&self) -> Value {
         Tree::Map(self.0.clone()).value()
@@ -153,34 +114,38 @@ impl Setting for Flags {
         Some(Self::default())
     }
     fn read(raw: &Raw, reading: &Reading<'_>) -> Result<Self, Fault> {
-        with_node(raw, reading, |node, reading| {
-            let mut flags = Self::default();
-            match &node.kind {
-                Kind::Map(entries) => {
-                    for (key, value) in entries {
-                        let Kind::Scalar { text, .. } = &value.kind else {
-                            return Err(Fault::found(value.describe()).at(value.span));
-                        };
-                        let text = if value.is_null() { "" } else { text };
-                        flags.insert(&key.text, text, reading).map_err(|f| f.at(value.span))?;
-                    }
-                }
-                Kind::List(items) => {
-                    for item in items {
-                        let Kind::Scalar { text, .. } = &item.kind else {
-                            return Err(Fault::found(item.describe()).at(item.span));
-                        };
-                        flags.line(text, reading).map_err(|f| f.at(item.span))?;
-                    }
-                }
-                Kind::Scalar { text, .. } => {
-                    for word in text.split_whitespace() {
-                        flags.line(word, reading).map_err(|f| f.at(node.span))?;
-                    }
+        let mut flags = Self::default();
+        let (node, words) = match raw {
+            Raw::Text(text) => (None, text.as_str()),
+            _ => (node(raw, reading, &Self::expects())?.map(|(node, _)| node), ""),
+        };
+        words.split_whitespace().try_for_each(|word| flags.line(word, reading))?;
+        let Some(node) = node else { return Ok(flags) };
+        match &node.kind {
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    let Kind::Scalar { text, .. } = &value.kind else {
+                        return Err(Fault::found(value.describe()).at(value.span));
+                    };
+                    let text = if value.is_null() { "" } else { text };
+                    flags.insert(&key.text, text, reading).map_err(|f| f.at(value.span))?;
                 }
             }
-            Ok(flags)
-        })
+            Kind::List(items) => {
+                for item in items {
+                    let Kind::Scalar { text, .. } = &item.kind else {
+                        return Err(Fault::found(item.describe()).at(item.span));
+                    };
+                    flags.line(text, reading).map_err(|f| f.at(item.span))?;
+                }
+            }
+            Kind::Scalar { text, .. } => {
+                for word in text.split_whitespace() {
+                    flags.line(word, reading).map_err(|f| f.at(node.span))?;
+                }
+            }
+        }
+        Ok(flags)
     }
     fn value(&self) -> Value {
         Value::Map(self.0.iter().map(|(k, v)| (k.clone(), Value::from(v.notation()))).collect())
@@ -193,8 +158,9 @@ mod tests {
     use std::collections::HashMap;
 
     fn read<T: Setting>(text: &str) -> Result<T, Fault> {
-        let (sources, locals) = (Sources::default(), HashMap::new());
-        T::read(&Raw::Text(text.into()), &Reading { sources: &sources, locals: &locals })
+        let (mut sources, locals) = (Sources::default(), HashMap::new());
+        let id = sources.add("here-document", text);
+        T::read(&Raw::Document(text.into(), id), &Reading { sources: &sources, locals: &locals })
     }
 
     #[test]

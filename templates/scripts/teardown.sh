@@ -51,8 +51,6 @@ leaving=()
 removed=0
 kept=()
 
-group_of() { if [[ $1 == */* ]]; then printf '%s' "${1%/*}"; fi; }
-
 # ---------------------------------------------------------------- before anything is removed
 
 preflight() {
@@ -137,16 +135,10 @@ remove_release() {
 
 # Whether the server has every kind of a manifest; without that it cannot be asked for its objects.
 known_kinds() {
-  local line api='' kind=''
-  while IFS= read -r line; do
-    case $line in
-      ---*) api='' kind='' ;;
-      'apiVersion: '*) api=${line#apiVersion: } api=${api//\"/} ;;
-      'kind: '*) kind=${line#kind: } kind=${kind//\"/} ;;
-      *) continue ;;
-    esac
-    [[ -z $api || -z $kind ]] || serves "$api" "$kind" || return 1
-  done <<< "$1"
+  local api kind
+  while IFS='|' read -r api kind; do
+    [[ -z $kind ]] || serves "$api" "$kind" || return 1
+  done <<< "$(kinds_of "$1")"
 }
 
 # Remembers that object $1, found as $2, is being removed.

@@ -31,9 +31,8 @@ METHODS = "LLMDBENCH_DEPLOY_METHODS"
 BOOLEANS = ("true", "false", "0", "1", "auto", "")
 # An option that vLLM renamed is spelled as the image's version reads it.
 RESPELLED = {"--disable-log-requests": "log-requests", "--no-enable-log-requests": "log-requests", "intel-i915": "gpu.intel.com/i915"}
-# Environment variables that the chart makes of the parallelism; the address of the picker of this bundle; the name of the
-# file of plugins, which is the same in every bundle.
-MADE = re.compile("(TP_SIZE|DP_SIZE|DP_SIZE_LOCAL|host|\\S+-(plugins|config)[.]yaml)$|.*enable_kv_cache_events")
+# Environment variables that the chart makes of the parallelism; the address of the picker of this bundle.
+MADE = re.compile("(TP_SIZE|DP_SIZE|DP_SIZE_LOCAL)$|.*enable_kv_cache_events")
 VARIABLES = {v["variable"]: v["setting"] for v in json.loads(run("variables", "--format", "json").stdout) if v["variable"]}
 
 
